@@ -1,0 +1,239 @@
+package conf
+
+import (
+	"net"
+	"strconv"
+	"time"
+
+	"zebu/proto"
+)
+
+// Config is the effective configuration of one server. Every field has been validated; a field that no input mentions
+// holds ZooKeeper's default. The comments name the key of zoo.cfg, or the Java system property, that sets a field
+// (spec 12.1). A property "zookeeper.X" can be written as key X in zoo.cfg too.
+type Config struct {
+	// File is the path of zoo.cfg, "" for the embedded default or the four classic arguments.
+	File string
+	// Text is what File held when it was read: AdminServer's initial_configuration.
+	Text string
+
+	DataDir    string // dataDir: snapshots, myid and the epoch files
+	DataLogDir string // dataLogDir: transaction logs; equal to DataDir unless set
+
+	Client   Client
+	Session  Session
+	Limits   Limits
+	Throttle Throttle
+	Log      TxnLog
+	Snapshot Snapshot
+	Tree     Tree
+	Auth     Auth
+	Admin    Admin
+	Metrics  Metrics
+	Quorum   Quorum
+	TLS      TLS
+
+	// TickTime (tickTime) is the unit of session expiry and of the limits that count ticks.
+	TickTime proto.Millis
+	// FourLetterWords (4lw.commands.whitelist) are the words served besides srvr; "*" stands for all.
+	FourLetterWords []string
+	// ReadOnlyMode (readonlymode.enabled) lets a server without a quorum serve reads.
+	ReadOnlyMode bool
+	// Audit (audit.enable) writes one line for the outcome of every write (spec 13.7).
+	Audit bool
+
+	props    map[string]Setting // every Java system property in force, by its full name
+	settings map[string]Setting // every key that an input set, by the name in the key table
+	warnings []Warning
+}
+
+// Client is the client port.
+type Client struct {
+	Addr       HostPort // clientPort and clientPortAddress; not set: no plain client port
+	SecureAddr HostPort // secureClientPort and secureClientPortAddress
+	// Backlog (clientPortListenBacklog) is the length of the accept queue, -1 for the system's default.
+	Backlog int
+	// KeepAlive (clientTcpKeepAlive) turns TCP keep-alive on.
+	KeepAlive bool
+	// HandshakeTimeout (nio.sessionlessCnxnTimeout) is how long a connection may stay without a session.
+	HandshakeTimeout time.Duration
+}
+
+// Session bounds what clients may negotiate.
+type Session struct {
+	MinTimeout proto.Millis // minSessionTimeout, default 2 ticks
+	MaxTimeout proto.Millis // maxSessionTimeout, default 20 ticks
+	// Local (localSessionsEnabled) keeps new sessions on the server that accepted them (spec 13.1).
+	Local bool
+	// LocalUpgrade (localSessionsUpgradingEnabled) makes a local session global when it needs an ephemeral node.
+	LocalUpgrade bool
+	// CloseTxn (closeSessionTxn.enabled) writes the paths deleted by a closing session into its transaction.
+	CloseTxn bool
+}
+
+// Limits bound what clients may use.
+type Limits struct {
+	MaxClientCnxns int // maxClientCnxns: connections from one IP address, 0 for no limit
+	MaxCnxns       int // maxCnxns: connections in all, 0 for no limit
+	// MaxBuffer (jute.maxbuffer) is the largest request in bytes.
+	MaxBuffer int
+	// ExtraSize (jute.maxbuffer.extrasize) is what is added to MaxBuffer for a string or buffer inside a record read from
+	// disk or a peer, in bytes.
+	ExtraSize int
+	// Outstanding (globalOutstandingLimit) is how many requests may be in flight before connections that have one in
+	// flight are no longer read.
+	Outstanding int
+	// LargeRequestThreshold (largeRequestThreshold) is the size in bytes from which a request counts as large; -1 for never.
+	LargeRequestThreshold int
+	// LargeRequestMaxBytes (largeRequestMaxBytes) caps the bytes of large requests in flight.
+	LargeRequestMaxBytes int
+}
+
+// Throttle slows connections and requests down (spec 13.3 and 13.6).
+type Throttle struct {
+	MaxRequests          int           // request_throttle_max_requests, 0 for no limit
+	StallTime            time.Duration // request_throttle_stall_time
+	DropStale            bool          // request_throttle_drop_stale
+	StaleConnectionCheck bool          // request_stale_connection_check
+	StaleLatencyCheck    bool          // request_stale_latency_check
+	// OpWaitTime (throttled_op_wait_time) is how long a request may queue before it is refused unexecuted; 0 for ever.
+	OpWaitTime time.Duration
+
+	ConnTokens           int           // connection_throttle_tokens: size of the bucket, 0 for no throttle
+	ConnFillTime         time.Duration // connection_throttle_fill_time
+	ConnFillCount        int           // connection_throttle_fill_count
+	ConnFreezeTime       time.Duration // connection_throttle_freeze_time; negative: no probabilistic dropping
+	ConnDropIncrease     float64       // connection_throttle_drop_increase
+	ConnDropDecrease     float64       // connection_throttle_drop_decrease
+	ConnDecreaseRatio    float64       // connection_throttle_decrease_ratio
+	ConnWeighted         bool          // connection_throttle_weight_enabled
+	ConnGlobalWeight     int           // connection_throttle_global_session_weight
+	ConnRenewWeight      int           // connection_throttle_renew_session_weight
+	ConnLocalWeight      int           // connection_throttle_local_session_weight
+	MaxBatch             int           // maxBatchSize: most requests in one write and fsync
+	FlushDelay           time.Duration // flushDelay: how long a batch may wait for more, 0 for not at all
+	MaxWriteQueuePoll    time.Duration // maxWriteQueuePollTime: longest wait for one more request, default flushDelay/3
+	ResponseCacheEntries int           // maxResponseCacheSize; accepted, see the key table
+}
+
+// TxnLog is the transaction log (spec 10.1).
+type TxnLog struct {
+	PreAlloc         int64         // preAllocSize, in bytes (KiB in the file)
+	SizeLimit        int64         // txnLogSizeLimitInKb, in bytes; negative: no limit
+	ForceSync        bool          // forceSync: fsync before a write is acknowledged
+	FsyncWarn        time.Duration // fsync.warningthresholdms
+	CommitLogCount   int           // commitLogCount: transactions kept in memory for learners
+	AutoCreateDirs   bool          // datadir.autocreate
+	AutoCreateDB     bool          // db.autocreate
+	PurgeRetain      int           // autopurge.snapRetainCount
+	PurgeInterval    time.Duration // autopurge.purgeInterval, 0 for off (hours in the file)
+	TrustEmpty       bool          // snapshot.trust.empty: start from logs without a snapshot
+	SnapSizeFactor   float64       // snapshotSizeFactor: share of the snapshot's size that a learner may be sent as log
+	SnapshotCount    int           // snapCount: transactions between snapshots
+	SnapshotLogLimit int64         // snapSizeLimitInKb, in bytes: log bytes between snapshots; 0 or less for no limit
+}
+
+// Snapshot is the snapshot format (spec 10.3).
+type Snapshot struct {
+	// Compression (snapshot.compression.method) is "", "gz" or "snappy".
+	Compression string
+	// LastZxid (serializeLastProcessedZxid.enabled) appends the last processed zxid.
+	LastZxid bool
+}
+
+// Tree is what the tree and its transactions allow.
+type Tree struct {
+	ExtendedTypes  bool // extendedTypesEnabled: TTL nodes
+	Emulate353TTL  bool // emulate353TTLNodes
+	Digest         bool // digest.enabled: tree digests in transactions and snapshots
+	EnforceQuota   bool // enforceQuota
+	SkipACL        bool // skipACL
+	EagerACLCheck  bool // enableEagerACLCheck: a learner checks before it forwards
+	ContainerCheck time.Duration
+	// ContainerPerMinute (znode.container.maxPerMinute) caps container and TTL deletions.
+	ContainerPerMinute int
+	// ContainerMaxNeverUsed (znode.container.maxNeverUsedIntervalMs) is the age at which a container that never had a
+	// child goes; 0 for never.
+	ContainerMaxNeverUsed time.Duration
+}
+
+// Auth is authentication (spec 5).
+type Auth struct {
+	// SuperDigest (DigestAuthenticationProvider.superDigest) is "super:" and the hash of super's password.
+	SuperDigest string
+	// DigestAlg (DigestAuthenticationProvider.digestAlg) is the hash of the digest scheme, SHA1 by default.
+	DigestAlg string
+	// Digest (DigestAuthenticationProvider.enabled) offers the digest scheme.
+	Digest bool
+	// Providers are the classes of authProvider.*, by the name behind the dot.
+	Providers map[string]string
+	// SASL says that one of Providers is ZooKeeper's SASL provider.
+	SASL bool
+	// SuperUsers (superUser, superUser.*) are SASL identities that may do everything.
+	SuperUsers []string
+	// SASLSuperPassword (SASLAuthenticationProvider.superPassword) is the SASL password of user super.
+	SASLSuperPassword string
+	// LetAnySASLUser (letAnySaslUserDoX) is an ACL id that every SASL user matches.
+	LetAnySASLUser string
+	// X509SuperUser (X509AuthenticationProvider.superUser) is the distinguished name that may do everything.
+	X509SuperUser string
+	// EnsembleNames (ensembleAuthName) are this ensemble's names, for the ensemble scheme.
+	EnsembleNames []string
+	// JAASFile (java.security.auth.login.config) holds SASL users and passwords.
+	JAASFile string
+	// JAASSection (sasl.serverconfig) is the section of JAASFile for the client port.
+	JAASSection string
+	// AllowFailedSASL (allowSaslFailedClients) keeps a connection whose SASL exchange failed.
+	AllowFailedSASL bool
+	// RemoveHost and RemoveRealm (kerberos.removeHostFromPrincipal, kerberos.removeRealmFromPrincipal) shorten SASL names.
+	RemoveHost, RemoveRealm bool
+	// Enforce (enforce.auth.enabled, or sessionRequireClientSASLAuth) refuses requests of connections that proved no
+	// identity in one of EnforceSchemes (enforce.auth.schemes).
+	Enforce        bool
+	EnforceSchemes []string
+}
+
+// Admin is the AdminServer (spec 12.3).
+type Admin struct {
+	Enabled      bool          // admin.enableServer
+	Addr         HostPort      // admin.serverAddress and admin.serverPort
+	CommandURL   string        // admin.commandURL
+	IdleTimeout  time.Duration // admin.idleTimeout
+	Snapshot     bool          // admin.snapshot.enabled
+	Restore      bool          // admin.restore.enabled
+	RateInterval time.Duration // admin.rateLimiterIntervalInMS: least time between two snapshot or restore commands
+	Profiling    bool          // zebu.pprof: Go's profiles under /debug/pprof/
+}
+
+// Metrics is the Prometheus endpoint (spec 12.5).
+type Metrics struct {
+	Prometheus bool     // metricsProvider.className names Prometheus' provider
+	Addr       HostPort // metricsProvider.httpHost and metricsProvider.httpPort
+	ExportJVM  bool     // metricsProvider.exportJvmInfo: the jvm_* names, fed from the Go runtime
+}
+
+// TLS says whether ZooKeeper's TLS keys are in use; their values are among [Config.Values].
+type TLS struct {
+	PortUnification bool // client.portUnification: the client port accepts both plain text and TLS
+}
+
+// HostPort is an address to listen at or to dial. The zero value is "none".
+type HostPort struct {
+	Host string // a name or an address without brackets; "" for all addresses
+	Port int
+	set  bool
+}
+
+// Address returns the address of a port on a host, "" for all addresses.
+func Address(host string, port int) HostPort { return HostPort{Host: host, Port: port, set: true} }
+
+// IsSet says whether a port was given; port 0 is given, and leaves the choice to the system.
+func (h HostPort) IsSet() bool { return h.set }
+
+// String prints the address as net.Listen takes it, "" if none.
+func (h HostPort) String() string {
+	if !h.set {
+		return ""
+	}
+	return net.JoinHostPort(h.Host, strconv.Itoa(h.Port))
+}
