@@ -1,0 +1,86 @@
+package replica
+
+import (
+	"fmt"
+
+	"zebu/proto"
+	"zebu/session"
+	"zebu/znode"
+)
+
+// Image is the whole replicated state at exactly one zxid, for a snapshot. It is immutable and may be used from another
+// goroutine while the replica goes on.
+type Image struct {
+	*znode.View
+	sessions []session.Entry
+}
+
+// Image returns the state as it is now.
+func (r *Replica) Image() *Image { return &Image{View: r.tree.View(), sessions: r.table.Copy(nil)} }
+
+// NumSessions is the number of committed sessions.
+func (m *Image) NumSessions() int { return len(m.sessions) }
+
+// Sessions yields every committed session with its timeout in milliseconds.
+func (m *Image) Sessions(yield func(proto.SessionID, int32) bool) {
+	for _, e := range m.sessions {
+		if !yield(e.ID, e.Timeout) {
+			return
+		}
+	}
+}
+
+// Loader takes a snapshot's content into a replica that has not started yet; the methods are called in the order of the
+// file (spec 10.3).
+type Loader struct {
+	r *Replica
+	*znode.Loader
+	table   session.Table
+	version int32
+	digest  uint64
+	at      proto.Zxid // digest's zxid, 0 if the snapshot has none
+}
+
+// Loader returns a loader of r.
+func (r *Replica) Loader() *Loader {
+	return &Loader{r: r, Loader: znode.NewLoader(r.opt.Znode)}
+}
+
+// AddSession adds a committed session.
+func (l *Loader) AddSession(id proto.SessionID, timeout int32) error {
+	l.table.Add(id, timeout)
+	return nil
+}
+
+// SetDigest tells what the tree's digest was at z. A snapshot may be fuzzy: z may be newer than the snapshot's own zxid.
+func (l *Loader) SetDigest(z proto.Zxid, version int32, digest uint64) {
+	l.at, l.version, l.digest = z, version, digest
+}
+
+// Finish makes the loaded state, whose last transaction is z, the replica's.
+func (l *Loader) Finish(z proto.Zxid) error {
+	tree, err := l.Loader.Finish(z)
+	if err != nil {
+		return err
+	}
+	if got, on := tree.Digest(); on && l.at == z && l.version == proto.DigestVersion && got != l.digest {
+		return fmt.Errorf("snapshot at %v: tree digest %#x, the snapshot says %#x", z, got, l.digest)
+	}
+	l.r.tree, l.r.table, l.r.applied = tree, l.table, z
+	l.r.fuzzyUntil = max(l.at, z)
+	return nil
+}
+
+// Replay applies a transaction from the log to a replica that has not started yet. A fuzzy snapshot may contain effects of
+// transactions replayed on it, so digests are compared only beyond the fuzzy range.
+func (r *Replica) Replay(hdr *proto.TxnHeader, body []byte) error {
+	strict := r.opt.StrictDigest
+	mismatches := r.counts.DigestMismatches
+	r.opt.StrictDigest = strict && hdr.Zxid > r.fuzzyUntil
+	err := r.step(hdr, body)
+	r.opt.StrictDigest = strict
+	if hdr.Zxid <= r.fuzzyUntil {
+		r.counts.DigestMismatches = mismatches
+	}
+	return err
+}

@@ -1,0 +1,182 @@
+// Package replica composes the pure cores (znode tree and planner, sessions, watches) into one server's state machine.
+// It does no I/O, asks no clock and starts no goroutine: production drives it from one loop and from the connections'
+// readers under a lock, the simulator from its event heap.
+//
+// Inputs are methods. Writes go through [Replica.Submit] and [Replica.Connect], which plan a transaction into the log
+// batch that the caller lends; once that batch is durable and committed the caller hands the same bytes to
+// [Replica.Apply]. Reads go through [Replica.Read]. What is owed to connections comes back as values: bytes in a buffer
+// that the caller lends, and a list of [Output].
+//
+// Locking is the caller's. Two groups of methods: those that only look ([Replica.Read] and the getters), which may run
+// side by side, and all others, which need the state for themselves. Planning (Submit, Tick) changes nothing
+// that the first group looks at, so it may run beside it; only one goroutine may plan and apply.
+package replica
+
+import (
+	"zebu/proto"
+	"zebu/session"
+	"zebu/watch"
+	"zebu/znode"
+)
+
+// Log takes planned transactions in zxid order; a storage batch is one. Begin returns a buffer to append a transaction
+// to, End closes the record.
+type Log interface {
+	Begin() []byte
+	End(buf []byte, z proto.Zxid)
+}
+
+// Options are a replica's settings.
+type Options struct {
+	ServerID          proto.ServerID
+	Tick              proto.Millis // expiry granularity (tickTime)
+	MinSessionTimeout int32        // milliseconds
+	MaxSessionTimeout int32
+	MaxNeverUsed      proto.Millis // znode.container.maxNeverUsedIntervalMs, 0 = never
+	ReapInterval      proto.Millis // znode.container.checkIntervalMs
+	ReapPerCheck      int          // containers and TTL nodes removed per check at most
+	StrictDigest      bool         // a digest that does not agree with the log is an error, not a count
+	Znode             znode.Options
+}
+
+// Clock is the time as the caller tells it.
+type Clock struct {
+	Mono proto.Millis // monotonic: drives session expiry
+	Wall proto.Millis // since the Unix epoch: goes into transactions and stats
+}
+
+// Replica is one server's replicated state and the sessions, watches and outstanding writes around it.
+type Replica struct {
+	opt     Options
+	tree    *znode.Tree
+	planner *znode.Planner
+	table   session.Table
+	tracker *session.Tracker
+	ids     *session.IDs
+	watches *watch.Registry
+	now     Clock
+
+	log      Log
+	proposed proto.Zxid // last zxid planned
+	applied  proto.Zxid // last zxid applied
+
+	fuzzyUntil proto.Zxid // while replaying: the snapshot loaded may hold effects up to here
+
+	conns     []*Conn // by slot; nil = free
+	free      []watch.ConnID
+	bySession map[proto.SessionID]*Conn
+	pending   pendingQueue
+	runnable  []*Conn // with queued reads that nothing holds up
+
+	res      znode.Result
+	hits     []watch.ConnID
+	due      []proto.SessionID
+	reap     []string
+	nextReap proto.Millis
+	digests  digestRing
+	counts   Counts
+
+	buf []byte
+	out []Output
+}
+
+// Counts are totals since the start, for metrics.
+type Counts struct {
+	DigestMismatches int64
+	ExpiredSessions  int64
+	WatchesFired     [5]int64 // by proto.EventType
+	Transactions     int64    // applied, errors included
+	FailedTxns       int64
+}
+
+// New returns a replica with an empty tree. Load a snapshot through [Replica.Loader], replay transactions through
+// [Replica.Replay], then call [Replica.Lead].
+func New(opt Options) *Replica {
+	return &Replica{
+		opt: opt, bySession: map[proto.SessionID]*Conn{}, watches: watch.New(), tree: znode.New(opt.Znode),
+	}
+}
+
+// Advance tells the time. Times never go back: an earlier monotonic time is ignored.
+func (r *Replica) Advance(now Clock) {
+	now.Mono = max(now.Mono, r.now.Mono)
+	r.now = now
+}
+
+// Lead makes the replica plan writes, after the last zxid applied: it starts to track all known sessions, with their full timeouts, and
+// drops ephemeral nodes left without a session (spec 10.3, scenario 35).
+func (r *Replica) Lead() error {
+	ids, err := session.NewIDs(r.opt.ServerID, r.now.Wall, r.opt.Znode.ExtendedTypes)
+	if err != nil {
+		return err
+	}
+	r.ids = ids
+	r.planner = znode.NewPlanner(r.tree)
+	r.tracker = session.NewTracker(r.opt.Tick)
+	r.proposed = r.applied
+	r.nextReap = r.now.Mono + r.opt.ReapInterval
+	for id, timeout := range r.table.All {
+		r.tracker.Track(id, timeout, r.now.Mono)
+	}
+	r.dropOrphans()
+	return nil
+}
+
+// dropOrphans removes the ephemerals of sessions that do not exist. Every replica finds the same ones in the same state,
+// so no transaction is needed.
+func (r *Replica) dropOrphans() {
+	var orphans []proto.SessionID
+	for s := range r.tree.EphemeralOwners() {
+		if _, ok := r.table.Timeout(s); !ok {
+			orphans = append(orphans, s)
+		}
+	}
+	for _, s := range orphans {
+		r.tree.KillSession(s, r.applied)
+	}
+}
+
+// LendLog gives the batch that the next transactions are planned into.
+func (r *Replica) LendLog(l Log) { r.log = l }
+
+// LendBuffer gives the buffer that replies and events are appended to, and forgets all outputs so far.
+func (r *Replica) LendBuffer(b []byte) {
+	r.buf = b
+	clear(r.out)
+	r.out = r.out[:0]
+}
+
+// Outputs returns what is owed to connections since LendBuffer, in order, and the buffer that it points into.
+func (r *Replica) Outputs() ([]Output, []byte) { return r.out, r.buf }
+
+// Applied returns the zxid of the newest transaction in the tree.
+func (r *Replica) Applied() proto.Zxid { return r.applied }
+
+// Proposed returns the zxid of the newest transaction planned.
+func (r *Replica) Proposed() proto.Zxid { return r.proposed }
+
+// Tree returns the tree, to be looked at under the caller's lock.
+func (r *Replica) Tree() *znode.Tree { return r.tree }
+
+// Sessions returns the committed sessions.
+func (r *Replica) Sessions() *session.Table { return &r.table }
+
+// Tracker returns the expiry tracker.
+func (r *Replica) Tracker() *session.Tracker { return r.tracker }
+
+// Watches returns the watch registry. Registration needs a lock of its own beside the state's read lock.
+func (r *Replica) Watches() *watch.Registry { return r.watches }
+
+// ConnOf returns the connection in a watch registry's slot, nil if there is none.
+func (r *Replica) ConnOf(id watch.ConnID) *Conn {
+	if int(id) >= len(r.conns) {
+		return nil
+	}
+	return r.conns[id]
+}
+
+// Counts returns the totals.
+func (r *Replica) Counts() Counts { return r.counts }
+
+// Outstanding returns the number of writes planned and not applied.
+func (r *Replica) Outstanding() int { return r.pending.len() }

@@ -1,0 +1,355 @@
+package replica
+
+import (
+	"fmt"
+
+	"zebu/proto"
+	"zebu/znode"
+)
+
+// maxIdleQueue is how much buffer, in bytes, a connection keeps for the next reads that have to wait.
+const maxIdleQueue = 16 << 10
+
+// IsWrite says whether an operation becomes a transaction.
+func IsWrite(op proto.OpCode) bool {
+	switch op {
+	case proto.OpCreate, proto.OpCreate2, proto.OpCreateContainer, proto.OpCreateTTL, proto.OpDelete, proto.OpSetData,
+		proto.OpSetACL, proto.OpMulti, proto.OpReconfig, proto.OpCloseSession:
+		return true
+	}
+	return false
+}
+
+// Submit takes a request that must keep its place in its session's order: a write, a sync, or a read behind one. Writes are
+// planned into the lent log; the answer comes with Apply. A read runs once the writes before it are applied.
+func (r *Replica) Submit(c *Conn, req *Request) {
+	switch {
+	case !c.open:
+	case IsWrite(req.Op):
+		r.plan(c, c.Session, req)
+	case req.Op == proto.OpSync:
+		r.sync(c, req)
+	default:
+		// The body moves as queueBuf grows, but slices of an outgrown buffer stay valid: nothing writes to it again.
+		at := len(c.queueBuf)
+		c.queueBuf = append(c.queueBuf, req.Body...)
+		q := queued{req: *req, after: c.submitted}
+		q.req.Body = c.queueBuf[at:len(c.queueBuf):len(c.queueBuf)]
+		c.queue = append(c.queue, q)
+		if c.submitted == c.completed {
+			r.runnable = append(r.runnable, c)
+		}
+	}
+}
+
+// Unsettled says whether requests wait that need nothing but the state itself: a sync with nothing outstanding, a read
+// whose writes were applied before it arrived. Settle answers them.
+func (r *Replica) Unsettled() bool { return len(r.runnable) > 0 || r.pending.waitsFor(r.applied) }
+
+// Settle answers what Unsettled speaks of.
+func (r *Replica) Settle() {
+	r.answerUpTo(r.applied, nil)
+	for i, c := range r.runnable {
+		r.runQueue(c)
+		r.runnable[i] = nil
+	}
+	r.runnable = r.runnable[:0]
+}
+
+// plan turns a write of session s into the next transaction. c is nil for the server's own writes.
+func (r *Replica) plan(c *Conn, s proto.SessionID, req *Request) {
+	zr := znode.Request{Session: s, Cxid: req.Xid, Op: req.Op, Body: req.Body, IDs: req.IDs}
+	if c != nil && req.Op != proto.OpCreateSession {
+		zr.SessionErr = r.tracker.Check(s, c.owner())
+	}
+	r.proposed++
+	buf := r.planner.Plan(r.log.Begin(), &zr, r.proposed, r.now.Wall)
+	r.log.End(buf, r.proposed)
+	if req.Op == proto.OpCloseSession && zr.SessionErr == proto.OK {
+		r.tracker.SetClosing(s)
+	}
+	if c != nil {
+		c.submitted++
+	}
+	r.pending.push(pendingWrite{zxid: r.proposed, conn: c, xid: req.Xid, op: req.Op, at: req.At})
+}
+
+// sync answers when everything planned before it is applied (spec 2.5).
+func (r *Replica) sync(c *Conn, req *Request) {
+	d := proto.NewDecoder(req.Body)
+	var body proto.PathRequest
+	body.Decode(&d)
+	if d.Err() != nil {
+		body.Path = ""
+	}
+	c.submitted++
+	p := pendingWrite{zxid: r.proposed, conn: c, xid: req.Xid, op: proto.OpSync, at: req.At, path: string([]byte(body.Path))}
+	if d.Err() != nil {
+		p.op = proto.OpError
+	}
+	r.pending.push(p)
+}
+
+// Tick expires sessions and removes containers and TTL nodes that are due.
+func (r *Replica) Tick() {
+	r.due = r.tracker.Due(r.now.Mono, r.due[:0])
+	for _, s := range r.due {
+		r.counts.ExpiredSessions++
+		r.plan(nil, s, &Request{Op: proto.OpCloseSession})
+	}
+	if r.now.Mono < r.nextReap {
+		return
+	}
+	r.nextReap = r.now.Mono + r.opt.ReapInterval
+	r.reap = r.tree.Reapable(r.now.Wall, r.opt.MaxNeverUsed, r.opt.ReapPerCheck, r.reap[:0])
+	for _, path := range r.reap {
+		body := proto.PathRequest{Path: path}
+		r.plan(nil, 0, &Request{Op: proto.OpDeleteContainer, Body: body.Append(nil)})
+	}
+}
+
+// Apply carries out a committed transaction that this replica planned: it changes the tree, fires watches and answers
+// the request. An error means corruption; the server must stop.
+func (r *Replica) Apply(txn []byte) error {
+	d := proto.NewDecoder(txn)
+	var hdr proto.TxnHeader
+	hdr.Decode(&d)
+	if d.Err() != nil {
+		return fmt.Errorf("transaction after %v: header: %w", r.applied, d.Err())
+	}
+	if err := r.step(&hdr, d.Rest()); err != nil {
+		return err
+	}
+	r.fire(hdr.Zxid)
+	r.planner.Applied(hdr.Zxid)
+	r.answerUpTo(hdr.Zxid, &r.res)
+	if hdr.Type == proto.OpCloseSession {
+		r.endSession(hdr.ClientID)
+	}
+	return nil
+}
+
+// step applies one transaction to the tree and the session table.
+func (r *Replica) step(hdr *proto.TxnHeader, body []byte) error {
+	if err := contiguous(r.applied, hdr.Zxid); err != nil {
+		return err
+	}
+	if err := r.tree.Apply(hdr, body, &r.res); err != nil {
+		return fmt.Errorf("apply %v: %w", hdr.Zxid, err)
+	}
+	switch hdr.Type {
+	case proto.OpCreateSession:
+		d := proto.NewDecoder(body)
+		var txn proto.CreateSessionTxn
+		if txn.Decode(&d); d.Err() != nil {
+			return fmt.Errorf("apply %v: createSession: %w", hdr.Zxid, d.Err())
+		}
+		r.table.Add(hdr.ClientID, txn.Timeout)
+	case proto.OpCloseSession:
+		r.table.Remove(hdr.ClientID)
+	case proto.OpError:
+		r.counts.FailedTxns++
+	}
+	r.counts.Transactions++
+	r.applied = hdr.Zxid
+	return r.checkDigest(hdr.Zxid)
+}
+
+// contiguous holds zxids to the rule of spec 2.2: gapless within an epoch, ascending across epochs.
+func contiguous(last, next proto.Zxid) error {
+	if next == last+1 || next.Epoch() > last.Epoch() {
+		return nil
+	}
+	return fmt.Errorf("transaction %v follows %v: not contiguous", next, last)
+}
+
+// checkDigest compares the tree with what the transaction says it should be.
+func (r *Replica) checkDigest(z proto.Zxid) error {
+	digest, on := r.tree.Digest()
+	if !on {
+		return nil
+	}
+	if z%128 == 0 {
+		r.digests.add(z, digest)
+	}
+	if !r.res.HasDigest || r.res.Digest.Version != proto.DigestVersion || r.res.Digest.TreeDigest == digest {
+		return nil
+	}
+	r.counts.DigestMismatches++
+	if r.opt.StrictDigest {
+		return fmt.Errorf("apply %v: tree digest %#x, the log says %#x", z, digest, r.res.Digest.TreeDigest)
+	}
+	return nil
+}
+
+// endSession drops what the server keeps for a session that has ended. If the client closed it, the answer has ended the
+// connection; if it expired, this does.
+func (r *Replica) endSession(s proto.SessionID) {
+	r.tracker.Remove(s)
+	c := r.bySession[s]
+	if c == nil {
+		return
+	}
+	r.emit(Output{Conn: c, Start: len(r.buf), End: len(r.buf), Close: true})
+	r.Disconnect(c)
+}
+
+// answerUpTo answers what waited for transactions up to z; res is the outcome of z itself.
+func (r *Replica) answerUpTo(z proto.Zxid, res *znode.Result) {
+	for {
+		p, ok := r.pending.pop(z)
+		if !ok {
+			return
+		}
+		c := p.conn
+		if c == nil || !c.open {
+			continue
+		}
+		c.completed++
+		if p.op == proto.OpCreateSession {
+			r.answerConnect(c, true, p.at)
+		} else {
+			r.answerWrite(c, &p, res)
+		}
+		r.runQueue(c)
+	}
+}
+
+// runQueue runs the reads that waited for the writes completed so far.
+func (r *Replica) runQueue(c *Conn) {
+	n := 0
+	for n < len(c.queue) && c.queue[n].after <= c.completed && c.open {
+		r.runRead(c, &c.queue[n].req)
+		n++
+	}
+	if n == 0 || !c.open {
+		return
+	}
+	rest := copy(c.queue, c.queue[n:])
+	clear(c.queue[rest:])
+	if c.queue = c.queue[:rest]; rest == 0 {
+		c.queueBuf = c.queueBuf[:0]
+		if cap(c.queueBuf) > maxIdleQueue {
+			c.queueBuf = nil
+		}
+	}
+}
+
+func (r *Replica) runRead(c *Conn, req *Request) {
+	start := len(r.buf)
+	var fx Effect
+	r.buf, fx = r.Read(c, req, r.buf)
+	if fx.Watch.Path != "" {
+		r.Register(c, fx.Watch)
+	}
+	r.emit(Output{
+		Conn: c, Start: start, End: len(r.buf), Close: fx.Close, Reply: true,
+		Xid: req.Xid, Op: req.Op, Err: fx.Err, At: req.At, Zxid: r.applied,
+	})
+	if fx.Close {
+		r.Disconnect(c)
+	}
+}
+
+// answerWrite appends the reply to a write or sync.
+func (r *Replica) answerWrite(c *Conn, p *pendingWrite, res *znode.Result) {
+	code := proto.OK
+	switch {
+	case p.op == proto.OpError: // a sync that could not be decoded
+		p.op, code = proto.OpSync, proto.ErrMarshalling
+	case p.op != proto.OpSync && p.op != proto.OpMulti:
+		code = res.Err
+	case p.op == proto.OpMulti && res.Type == proto.OpError:
+		code = res.Err
+	}
+	start := len(r.buf)
+	closing := p.op == proto.OpCloseSession && code == proto.OK || code == proto.ErrSessionMoved
+	if code != proto.ErrSessionMoved {
+		r.buf = appendReplyHeader(r.buf, p.xid, r.applied, code)
+		if code == proto.OK {
+			r.buf = appendWriteBody(r.buf, p, res)
+		}
+		endFrame(r.buf, start)
+	}
+	r.emit(Output{
+		Conn: c, Start: start, End: len(r.buf), Close: closing, Reply: true,
+		Xid: p.xid, Op: p.op, Err: code, At: p.at, Zxid: r.applied,
+	})
+	if closing {
+		r.Disconnect(c)
+	}
+}
+
+func appendReplyHeader(b []byte, xid int32, z proto.Zxid, code proto.ErrCode) []byte {
+	hdr := proto.ReplyHeader{Xid: xid, Zxid: z, Err: code}
+	return hdr.Append(beginFrame(b))
+}
+
+func appendWriteBody(b []byte, p *pendingWrite, res *znode.Result) []byte {
+	switch p.op {
+	case proto.OpSync:
+		return proto.AppendStr(b, p.path)
+	case proto.OpCreate:
+		return proto.AppendStr(b, res.Path)
+	case proto.OpCreate2, proto.OpCreateContainer, proto.OpCreateTTL:
+		return res.Stat.Append(proto.AppendStr(b, res.Path))
+	case proto.OpSetData, proto.OpSetACL:
+		return res.Stat.Append(b)
+	case proto.OpMulti:
+		for i := range res.Ops {
+			b = appendOpResult(b, &res.Ops[i])
+		}
+		end := proto.MultiHeader{Op: proto.OpError, Done: true, Err: -1}
+		return end.Append(b)
+	}
+	return b
+}
+
+// appendOpResult appends one operation's result in a multi (spec 2.4).
+func appendOpResult(b []byte, op *znode.OpResult) []byte {
+	hdr := proto.MultiHeader{Op: op.Type, Err: op.Err}
+	switch op.Type {
+	case proto.OpCreateContainer, proto.OpCreateTTL:
+		hdr.Op = proto.OpCreate2
+	}
+	b = hdr.Append(b)
+	switch op.Type {
+	case proto.OpCreate:
+		return proto.AppendStr(b, op.Path)
+	case proto.OpCreate2, proto.OpCreateContainer, proto.OpCreateTTL:
+		return op.Stat.Append(proto.AppendStr(b, op.Path))
+	case proto.OpSetData:
+		return op.Stat.Append(b)
+	case proto.OpError:
+		return proto.AppendInt32(b, int32(op.Err))
+	}
+	return b
+}
+
+// fire sends the watch events of the transaction just applied (spec 4), to those who may read what they tell of
+// (CVE-2024-23944).
+func (r *Replica) fire(z proto.Zxid) {
+	for i := range r.res.Changes {
+		ch := &r.res.Changes[i]
+		r.hits = r.watches.Fire(r.hits[:0], ch.Type, ch.Path)
+		for _, id := range r.hits {
+			c := r.conns[id]
+			r.counts.WatchesFired[ch.Type]++
+			if !r.tree.Permits(ch.ACL, proto.PermRead, c.IDs) {
+				continue
+			}
+			start := len(r.buf)
+			r.buf = appendEvent(r.buf, ch.Type, ch.Path, z)
+			r.emit(Output{Conn: c, Start: start, End: len(r.buf), Xid: proto.XidWatcherEvent})
+		}
+	}
+}
+
+func appendEvent(b []byte, t proto.EventType, path string, z proto.Zxid) []byte {
+	start := len(b)
+	b = appendReplyHeader(b, proto.XidWatcherEvent, z, proto.OK)
+	ev := proto.WatcherEvent{Type: t, State: proto.StateSyncConnected, Path: path}
+	b = ev.Append(b)
+	endFrame(b, start)
+	return b
+}
