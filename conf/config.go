@@ -2,6 +2,7 @@ package conf
 
 import (
 	"net"
+	"slices"
 	"strconv"
 	"time"
 
@@ -31,7 +32,6 @@ type Config struct {
 	Admin    Admin
 	Metrics  Metrics
 	Quorum   Quorum
-	TLS      TLS
 
 	// TickTime (tickTime) is the unit of session expiry and of the limits that count ticks.
 	TickTime proto.Millis
@@ -43,7 +43,7 @@ type Config struct {
 	Audit bool
 
 	props    map[string]Setting // every Java system property in force, by its full name
-	settings map[string]Setting // every key that an input set, by the name in the key table
+	settings map[string]Setting // every key of the table that an input set
 	warnings []Warning
 }
 
@@ -99,56 +99,60 @@ type Throttle struct {
 	// OpWaitTime (throttled_op_wait_time) is how long a request may queue before it is refused unexecuted; 0 for ever.
 	OpWaitTime time.Duration
 
-	ConnTokens           int           // connection_throttle_tokens: size of the bucket, 0 for no throttle
-	ConnFillTime         time.Duration // connection_throttle_fill_time
-	ConnFillCount        int           // connection_throttle_fill_count
-	ConnFreezeTime       time.Duration // connection_throttle_freeze_time; negative: no probabilistic dropping
-	ConnDropIncrease     float64       // connection_throttle_drop_increase
-	ConnDropDecrease     float64       // connection_throttle_drop_decrease
-	ConnDecreaseRatio    float64       // connection_throttle_decrease_ratio
-	ConnWeighted         bool          // connection_throttle_weight_enabled
-	ConnGlobalWeight     int           // connection_throttle_global_session_weight
-	ConnRenewWeight      int           // connection_throttle_renew_session_weight
-	ConnLocalWeight      int           // connection_throttle_local_session_weight
-	MaxBatch             int           // maxBatchSize: most requests in one write and fsync
-	FlushDelay           time.Duration // flushDelay: how long a batch may wait for more, 0 for not at all
-	MaxWriteQueuePoll    time.Duration // maxWriteQueuePollTime: longest wait for one more request, default flushDelay/3
-	ResponseCacheEntries int           // maxResponseCacheSize; accepted, see the key table
+	ConnTokens        int           // connection_throttle_tokens: size of the bucket, 0 for no throttle
+	ConnFillTime      time.Duration // connection_throttle_fill_time
+	ConnFillCount     int           // connection_throttle_fill_count
+	ConnFreezeTime    time.Duration // connection_throttle_freeze_time; negative: no probabilistic dropping
+	ConnDropIncrease  float64       // connection_throttle_drop_increase
+	ConnDropDecrease  float64       // connection_throttle_drop_decrease
+	ConnDecreaseRatio float64       // connection_throttle_decrease_ratio
+	ConnWeighted      bool          // connection_throttle_weight_enabled
+	ConnGlobalWeight  int           // connection_throttle_global_session_weight
+	ConnRenewWeight   int           // connection_throttle_renew_session_weight
+	ConnLocalWeight   int           // connection_throttle_local_session_weight
 }
 
 // TxnLog is the transaction log (spec 10.1).
 type TxnLog struct {
-	PreAlloc         int64         // preAllocSize, in bytes (KiB in the file)
-	SizeLimit        int64         // txnLogSizeLimitInKb, in bytes; negative: no limit
-	ForceSync        bool          // forceSync: fsync before a write is acknowledged
-	FsyncWarn        time.Duration // fsync.warningthresholdms
-	CommitLogCount   int           // commitLogCount: transactions kept in memory for learners
-	AutoCreateDirs   bool          // datadir.autocreate
-	AutoCreateDB     bool          // db.autocreate
-	PurgeRetain      int           // autopurge.snapRetainCount
-	PurgeInterval    time.Duration // autopurge.purgeInterval, 0 for off (hours in the file)
-	TrustEmpty       bool          // snapshot.trust.empty: start from logs without a snapshot
-	SnapSizeFactor   float64       // snapshotSizeFactor: share of the snapshot's size that a learner may be sent as log
-	SnapshotCount    int           // snapCount: transactions between snapshots
-	SnapshotLogLimit int64         // snapSizeLimitInKb, in bytes: log bytes between snapshots; 0 or less for no limit
+	PreAlloc  int64         // preAllocSize, in bytes (KiB in the file)
+	SizeLimit int64         // txnLogSizeLimitInKb, in bytes; negative: no limit
+	ForceSync bool          // forceSync: fsync before a write is acknowledged
+	FsyncWarn time.Duration // fsync.warningthresholdms
+	// MaxBatch (maxBatchSize) is the most requests in one write and fsync.
+	MaxBatch int
+	// FlushDelay (flushDelay) is how long a batch may wait for more, 0 for not at all.
+	FlushDelay time.Duration
+	// MaxWriteQueuePoll (maxWriteQueuePollTime) is the longest wait for one more request, a third of FlushDelay unless set.
+	MaxWriteQueuePoll time.Duration
+	AutoCreateDirs    bool // datadir.autocreate: make missing directories
+	AutoCreateDB      bool // db.autocreate: an empty data directory counts as an empty database
 }
 
-// Snapshot is the snapshot format (spec 10.3).
+// Snapshot is when snapshots are taken, how, and how many are kept (spec 10.3 and 10.4).
 type Snapshot struct {
+	Count    int   // snapCount: transactions between snapshots
+	LogLimit int64 // snapSizeLimitInKb, in bytes: log bytes between snapshots; 0 or less for no limit
 	// Compression (snapshot.compression.method) is "", "gz" or "snappy".
 	Compression string
 	// LastZxid (serializeLastProcessedZxid.enabled) appends the last processed zxid.
 	LastZxid bool
+	// TrustEmpty (snapshot.trust.empty) starts from logs without a snapshot.
+	TrustEmpty bool
+	// Retain (autopurge.snapRetainCount) is how many snapshots the purge keeps, 3 or more.
+	Retain int
+	// PurgeInterval (autopurge.purgeInterval, in hours there) is the time between purges, 0 for none.
+	PurgeInterval time.Duration
 }
 
 // Tree is what the tree and its transactions allow.
 type Tree struct {
-	ExtendedTypes  bool // extendedTypesEnabled: TTL nodes
-	Emulate353TTL  bool // emulate353TTLNodes
-	Digest         bool // digest.enabled: tree digests in transactions and snapshots
-	EnforceQuota   bool // enforceQuota
-	SkipACL        bool // skipACL
-	EagerACLCheck  bool // enableEagerACLCheck: a learner checks before it forwards
+	ExtendedTypes bool // extendedTypesEnabled: TTL nodes
+	Emulate353TTL bool // emulate353TTLNodes
+	Digest        bool // digest.enabled: tree digests in transactions and snapshots
+	EnforceQuota  bool // enforceQuota
+	SkipACL       bool // skipACL
+	EagerACLCheck bool // enableEagerACLCheck: a learner checks before it forwards
+	// ContainerCheck (znode.container.checkIntervalMs) is the time between two rounds of the container and TTL reaper.
 	ContainerCheck time.Duration
 	// ContainerPerMinute (znode.container.maxPerMinute) caps container and TTL deletions.
 	ContainerPerMinute int
@@ -165,10 +169,11 @@ type Auth struct {
 	DigestAlg string
 	// Digest (DigestAuthenticationProvider.enabled) offers the digest scheme.
 	Digest bool
-	// Providers are the classes of authProvider.*, by the name behind the dot.
-	Providers map[string]string
-	// SASL says that one of Providers is ZooKeeper's SASL provider.
-	SASL bool
+	// ForwardedFor (IPAuthenticationProvider.usexforwardedfor) takes AdminServer clients' addresses from X-Forwarded-For.
+	ForwardedFor bool
+	// Schemes are the schemes of authProvider.* that are supported, in no order and without repetition: "sasl",
+	// "ensemble", "digest", "ip". The digest and ip schemes are there without being named.
+	Schemes []string
 	// SuperUsers (superUser, superUser.*) are SASL identities that may do everything.
 	SuperUsers []string
 	// SASLSuperPassword (SASLAuthenticationProvider.superPassword) is the SASL password of user super.
@@ -187,10 +192,11 @@ type Auth struct {
 	AllowFailedSASL bool
 	// RemoveHost and RemoveRealm (kerberos.removeHostFromPrincipal, kerberos.removeRealmFromPrincipal) shorten SASL names.
 	RemoveHost, RemoveRealm bool
-	// Enforce (enforce.auth.enabled, or sessionRequireClientSASLAuth) refuses requests of connections that proved no
-	// identity in one of EnforceSchemes (enforce.auth.schemes).
+	// Enforce (enforce.auth.enabled) refuses requests of connections that proved no identity in one of EnforceSchemes
+	// (enforce.auth.schemes). RequireSASL (sessionRequireClientSASLAuth) sets them to true and "sasl".
 	Enforce        bool
 	EnforceSchemes []string
+	RequireSASL    bool
 }
 
 // Admin is the AdminServer (spec 12.3).
@@ -212,10 +218,8 @@ type Metrics struct {
 	ExportJVM  bool     // metricsProvider.exportJvmInfo: the jvm_* names, fed from the Go runtime
 }
 
-// TLS says whether ZooKeeper's TLS keys are in use; their values are among [Config.Values].
-type TLS struct {
-	PortUnification bool // client.portUnification: the client port accepts both plain text and TLS
-}
+// HasScheme says whether authProvider.* names the provider of a scheme.
+func (a *Auth) HasScheme(scheme string) bool { return slices.Contains(a.Schemes, scheme) }
 
 // HostPort is an address to listen at or to dial. The zero value is "none".
 type HostPort struct {
@@ -237,3 +241,6 @@ func (h HostPort) String() string {
 	}
 	return net.JoinHostPort(h.Host, strconv.Itoa(h.Port))
 }
+
+// all says whether h stands for all addresses of its port.
+func (h HostPort) all() bool { return h.Host == "" || h.Host == "0.0.0.0" || h.Host == "::" }

@@ -20,17 +20,19 @@ type Quorum struct {
 	// DynamicFile (dynamicConfigFile) holds Servers, Groups and Weights, "" if zoo.cfg holds them.
 	DynamicFile string
 
-	InitLimit                int  // initLimit, in ticks
-	SyncLimit                int  // syncLimit, in ticks
-	ConnectToLearnerMaster   int  // connectToLearnerMasterLimit, in ticks, 0 for InitLimit
-	Observer                 bool // peerType=observer, or so the server's line says
-	ObserverMasterPort       int  // observerMasterPort, 0 for none
-	SyncEnabled              bool // syncEnabled: an observer writes logs and snapshots
-	ListenOnAllIPs           bool // quorumListenOnAllIPs
-	Standalone               bool // standaloneEnabled
-	Reconfig                 bool // reconfigEnabled
-	SSL                      bool // sslQuorum
-	PortUnification          bool // portUnification
+	CommitLogCount           int     // commitLogCount: transactions kept in memory for learners
+	SnapshotSizeFactor       float64 // snapshotSizeFactor: share of a snapshot's size up to which a learner is sent log instead
+	InitLimit                int     // initLimit, in ticks
+	SyncLimit                int     // syncLimit, in ticks
+	ConnectToLearnerMaster   int     // connectToLearnerMasterLimit, in ticks, 0 for InitLimit
+	Observer                 bool    // peerType=observer, or so the server's line says
+	ObserverMasterPort       int     // observerMasterPort, 0 for none
+	SyncEnabled              bool    // syncEnabled: an observer writes logs and snapshots
+	ListenOnAllIPs           bool    // quorumListenOnAllIPs
+	Standalone               bool    // standaloneEnabled
+	Reconfig                 bool    // reconfigEnabled
+	SSL                      bool    // sslQuorum
+	PortUnification          bool    // portUnification
 	OraclePath               string
 	MultiAddress             bool          // multiAddress.enabled
 	MultiAddressCheck        bool          // multiAddress.reachabilityCheckEnabled

@@ -1,0 +1,211 @@
+package conf
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"zebu/proto"
+)
+
+// derive fills in the values that follow from others, and corrects those that ZooKeeper corrects, with a warning.
+func (l *loader) derive() {
+	c := l.c
+	if c.DataLogDir == "" {
+		c.DataLogDir = c.DataDir
+	}
+	if c.Session.MinTimeout == -1 {
+		c.Session.MinTimeout = 2 * c.TickTime
+	}
+	if c.Session.MaxTimeout == -1 {
+		c.Session.MaxTimeout = 20 * c.TickTime
+	}
+	if c.Limits.ExtraSize < 0 {
+		c.Limits.ExtraSize = c.Limits.MaxBuffer
+	}
+	if c.Log.MaxWriteQueuePoll < 0 {
+		c.Log.MaxWriteQueuePoll = (c.Log.FlushDelay / 3).Truncate(time.Millisecond)
+	}
+	if c.Auth.RequireSASL {
+		c.Auth.Enforce, c.Auth.EnforceSchemes = true, []string{"sasl"}
+	}
+	if c.Quorum.ObserverMasterPort < 0 {
+		c.Quorum.ObserverMasterPort = 0
+	}
+	atLeast(l, "autopurge.snapRetainCount", &c.Snapshot.Retain, 3)
+	atLeast(l, "snapCount", &c.Snapshot.Count, 2)
+	atLeast(l, "commitLogCount", &c.Quorum.CommitLogCount, 500)
+	atLeast(l, "jute.maxbuffer.extrasize", &c.Limits.ExtraSize, 1024)
+	t := &c.Throttle
+	atLeast(l, "connection_throttle_global_session_weight", &t.ConnGlobalWeight, t.ConnLocalWeight)
+	atLeast(l, "connection_throttle_renew_session_weight", &t.ConnRenewWeight, t.ConnLocalWeight)
+	if c.Quorum.SnapshotSizeFactor > 1 {
+		c.Quorum.SnapshotSizeFactor = 0.33
+		l.warn(c.settings["snapshotSizeFactor"].Source, "snapshotSizeFactor", "is larger than 1: 0.33 is used, as in ZooKeeper")
+	}
+}
+
+// atLeast raises a value to the least that ZooKeeper would use in its place.
+func atLeast(l *loader, key string, p *int, least int) {
+	if *p >= least || l.bad[key] {
+		return
+	}
+	l.warn(l.c.settings[key].Source, key, fmt.Sprintf("%d is too small: %d is used, as in ZooKeeper", *p, least))
+	*p = least
+}
+
+// check refuses what cannot work, and warns of what will surprise.
+func (l *loader) check() {
+	l.checkPaths()
+	l.checkPorts()
+	l.checkSessions()
+	l.checkAuth()
+	l.checkWords()
+	l.checkTLS()
+	l.checkQuorumAuth()
+}
+
+// refuse reports a fault of a key as it was given, or of its absence.
+func (l *loader) refuse(key, problem string) {
+	set := l.c.settings[key]
+	l.fail(set.Source, key, set.Value, problem)
+}
+
+func (l *loader) checkPaths() {
+	if l.c.DataDir == "" && !l.bad["dataDir"] {
+		l.fail(Source{}, "dataDir", "", "is not set: expected the path of the directory for snapshots and logs")
+	}
+	for _, key := range []string{"dataDir", "dataLogDir"} {
+		set, given := l.c.settings[key]
+		if given && set.Value != "" && !strings.HasPrefix(set.Value, "/") && !strings.HasPrefix(set.Value, ".") {
+			l.warn(set.Source, key, set.Value+" is relative to the directory that the server is started in; write ./"+set.Value+" if that is meant")
+		}
+	}
+}
+
+func (l *loader) checkPorts() {
+	client := l.c.Client
+	for _, p := range []struct {
+		addr      HostPort
+		port, key string
+	}{
+		{client.Addr, "clientPort", "clientPortAddress"},
+		{client.SecureAddr, "secureClientPort", "secureClientPortAddress"},
+	} {
+		if _, given := l.c.settings[p.key]; given && !p.addr.IsSet() && !l.bad[p.port] {
+			l.refuse(p.key, "is set but "+p.port+" is not")
+		}
+	}
+	if !client.Addr.IsSet() && !client.SecureAddr.IsSet() && !l.bad["clientPort"] && !l.bad["secureClientPort"] && len(l.errs) == 0 {
+		l.fail(Source{}, "clientPort", "", "is not set: expected a port number, usually 2181, else no client could connect")
+	}
+}
+
+func (l *loader) checkSessions() {
+	s := l.c.Session
+	if l.bad["minSessionTimeout"] || l.bad["maxSessionTimeout"] || l.bad["tickTime"] {
+		return
+	}
+	if s.MinTimeout > s.MaxTimeout {
+		key := "maxSessionTimeout"
+		if _, given := l.c.settings["minSessionTimeout"]; given {
+			key = "minSessionTimeout"
+		}
+		l.refuse(key, fmt.Sprintf("the least session timeout, %d ms, is larger than the largest, %d ms", s.MinTimeout, s.MaxTimeout))
+	}
+}
+
+func (l *loader) checkAuth() {
+	a := &l.c.Auth
+	if a.Enforce && len(a.EnforceSchemes) == 0 && !l.bad["enforce.auth.enabled"] {
+		l.refuse("enforce.auth.enabled", "is true, so enforce.auth.schemes must name at least one scheme")
+	}
+	for _, scheme := range a.EnforceSchemes {
+		builtin := scheme == "digest" && a.Digest || scheme == "ip"
+		if a.Enforce && !builtin && !a.HasScheme(scheme) {
+			key := "enforce.auth.schemes"
+			if a.RequireSASL {
+				key = "sessionRequireClientSASLAuth"
+			}
+			l.refuse(key, fmt.Sprintf("scheme %q is not available: no authProvider.<n> names its provider", scheme))
+		}
+	}
+	if a.SuperDigest != "" && !strings.HasPrefix(a.SuperDigest, "super:") {
+		set := l.c.settings["DigestAuthenticationProvider.superDigest"]
+		l.warn(set.Source, "DigestAuthenticationProvider.superDigest", `does not start with "super:", so nobody can match it`)
+	}
+}
+
+// fourLetterWords are all the words there are.
+var fourLetterWords = []string{
+	"conf", "cons", "crst", "dirs", "dump", "envi", "gtmk", "hash", "isro", "mntr", "ruok", "srst", "srvr", "stat",
+	"stmk", "wchc", "wchp", "wchs", "*",
+}
+
+func (l *loader) checkWords() {
+	const key = "4lw.commands.whitelist"
+	for _, w := range l.c.FourLetterWords {
+		if !slices.Contains(fourLetterWords, w) {
+			l.warn(l.c.settings[key].Source, key, fmt.Sprintf("%q is not a four-letter word that there is", w))
+		}
+	}
+}
+
+// checkTLS makes sure that nothing is served in plain text where TLS was asked for.
+func (l *loader) checkTLS() {
+	if l.c.Client.SecureAddr.IsSet() {
+		if !l.c.Client.Addr.IsSet() {
+			l.refuse("secureClientPort", tlsLater+", and there is no clientPort to serve instead")
+		} else {
+			l.warn(l.c.settings["secureClientPort"].Source, "secureClientPort", tlsLater+"; the port stays closed, clientPort is served")
+		}
+	}
+	for _, key := range []string{"sslQuorum", "portUnification"} {
+		if set, given := l.c.settings[key]; given && strings.EqualFold(set.Value, "true") {
+			l.warn(set.Source, key, tlsLater)
+		}
+	}
+	const force = "admin.forceHttps"
+	if set, given := l.c.props["zookeeper."+force]; given && strings.EqualFold(set.Value, "true") && l.c.Admin.Enabled {
+		l.c.Admin.Enabled = false
+		l.warn(set.Source, force, "the AdminServer stays off, rather than answer in plain text")
+	}
+}
+
+func (l *loader) checkQuorumAuth() {
+	q := &l.c.Quorum
+	if !q.SASL && q.SASLServerRequired {
+		l.refuse("quorum.auth.serverRequireSasl", "is true, so quorum.auth.enableSasl must be true")
+	}
+	if !q.SASL && q.SASLLearnerRequired {
+		l.refuse("quorum.auth.learnerRequireSasl", "is true, so quorum.auth.enableSasl must be true")
+	}
+	if q.SASL && q.SASLServerRequired && !q.SASLLearnerRequired {
+		l.refuse("quorum.auth.serverRequireSasl", "is true, so quorum.auth.learnerRequireSasl must be true: this server would not be let in by its peers")
+	}
+}
+
+// Distributed says whether the configuration describes a member of an ensemble (spec 12.1).
+func (c *Config) Distributed() bool { return c.Quorum.Voters() > 1 || !c.Quorum.Standalone }
+
+// Voters counts the members that vote.
+func (q *Quorum) Voters() int {
+	n := 0
+	for i := range q.Servers {
+		if !q.Servers[i].Observer {
+			n++
+		}
+	}
+	return n
+}
+
+// Member returns the member with an id, nil if there is none.
+func (q *Quorum) Member(id proto.ServerID) *Member {
+	for i := range q.Servers {
+		if q.Servers[i].ID == id {
+			return &q.Servers[i]
+		}
+	}
+	return nil
+}

@@ -1,0 +1,108 @@
+package conf
+
+// The reasons that several keys share.
+const (
+	tlsLater     = "not supported yet: TLS comes with a later version"
+	noCache      = "has no effect: replies are encoded straight from the tree, there is no response cache"
+	noPipeline   = "has no effect: it sizes ZooKeeper's internal threads and queues, which zebu does not have"
+	noWatchPool  = "has no effect: it tunes a watch manager of ZooKeeper's; zebu's registry is compact by design"
+	noKerberos   = "not supported: Kerberos (GSSAPI) is not implemented; SASL DIGEST-MD5 is"
+	noTracker    = "has no effect: it tunes a debugging aid of ZooKeeper's leader"
+	noPathStats  = "not supported: ZooKeeper's per-path request statistics are not kept"
+	learnerLater = "has no effect: links to learners never block here"
+	forJVM       = "has no effect: it concerns the Java virtual machine"
+	guideOnly    = "ZooKeeper's guide names this key, but no ZooKeeper reads it; write "
+)
+
+// unhonoured are the keys that do nothing here, each with the reason why.
+var unhonoured = []keyDef{
+	{name: "serverCnxnFactory", scope: asProperty, silent: true, note: "has no effect: there is one connection layer, for plain connections and TLS"},
+	{name: "quorum.auth.kerberos.servicePrincipal", note: noKerberos},
+	{name: "quorum.cnxn.threads.size", note: noPipeline},
+	{name: "maxResponseCacheSize", scope: asProperty, note: noCache},
+	{name: "maxGetChildrenResponseCacheSize", scope: asProperty, note: noCache},
+	{name: "commitProcessor.numWorkerThreads", scope: asProperty, note: noPipeline},
+	{name: "commitProcessor.shutdownTimeout", scope: asProperty, note: noPipeline},
+	{name: "commitProcessor.maxReadBatchSize", scope: asProperty, note: noPipeline},
+	{name: "commitProcessor.maxCommitBatchSize", scope: asProperty, note: noPipeline},
+	{name: "nio.numSelectorThreads", scope: asProperty, note: noPipeline},
+	{name: "nio.numWorkerThreads", scope: asProperty, note: noPipeline},
+	{name: "nio.directBufferBytes", scope: asProperty, note: noPipeline},
+	{name: "nio.shutdownTimeout", scope: asProperty, note: noPipeline},
+	{name: "request_throttler.shutdownTimeout", scope: asProperty, note: noPipeline},
+	{name: "intBufferStartingSizeBytes", scope: asProperty, note: noPipeline},
+	{name: "forward_learner_requests_to_commit_processor_disabled", scope: asProperty, note: noPipeline},
+	{name: "follower.skipLearnerRequestToNextProcessor", scope: asProperty, note: noPipeline},
+	{name: "netty.advancedFlowControl.enabled", scope: asProperty, note: "has no effect: a connection that is throttled is not read, always"},
+	{name: "netty.server.outstandingHandshake.limit", scope: asProperty, note: tlsLater},
+	{name: "netty.server.earlyDropSecureConnectionHandshakes", scope: asProperty, note: tlsLater},
+	{name: "watchManagerName", scope: asProperty, note: noWatchPool},
+	{name: "watcherCleanThreadsNum", scope: asProperty, note: noWatchPool},
+	{name: "watcherCleanThreshold", scope: asProperty, note: noWatchPool},
+	{name: "watcherCleanIntervalInSeconds", scope: asProperty, note: noWatchPool},
+	{name: "maxInProcessingDeadWatchers", scope: asProperty, note: noWatchPool},
+	{name: "bitHashCacheSize", scope: asProperty, note: noWatchPool},
+	{name: "messageTracker.BufferSize", scope: asProperty, note: noTracker},
+	{name: "messageTracker.Enabled", scope: asProperty, note: noTracker},
+	{name: "leader.ackLoggingFrequency", scope: asProperty, note: noTracker},
+	{name: "pathStats.", scope: asProperty, note: noPathStats},
+	{name: "learner.closeSocketAsync", scope: asProperty, alias: "learner.closeSocketAsync", note: learnerLater},
+	{name: "leader.closeSocketAsync", scope: asProperty, alias: "leader.closeSocketAsync", note: learnerLater},
+	{name: "learner.asyncSending", scope: asProperty, alias: "learner.asyncSending", note: learnerLater},
+	{name: "observerMaster.sizeLimit", scope: asProperty, note: "not supported yet: observer masters come with the ensemble"},
+	{name: "audit.impl.class", scope: asProperty, note: "not supported: audit lines go to zebu's own log; a Java class cannot be loaded"},
+	{name: "admin.httpVersion", scope: asProperty, note: "has no effect: the AdminServer speaks HTTP/1.0 and HTTP/1.1"},
+	{name: "admin.portUnification", scope: asProperty, note: tlsLater + "; the AdminServer answers plain HTTP"},
+	{name: "admin.forceHttps", scope: asProperty, note: tlsLater},
+	{name: "admin.needClientAuth", scope: asProperty, note: tlsLater},
+	{name: "metricsProvider.", note: "has no effect: the setting belongs to ZooKeeper's own metrics provider classes"},
+	{name: "jvm.pause.monitor", note: forJVM},
+	{name: "jvm.pause.", note: forJVM},
+	{name: "sslQuorumReloadCertFiles", note: tlsLater},
+	{name: "client.portUnification", scope: asProperty, note: tlsLater + "; the client port answers plain connections"},
+	{name: "client.certReload", scope: asProperty, note: tlsLater},
+	{name: "client.secure", scope: asProperty, silent: true, note: "is a client's property"},
+	{name: "clientCnxnSocket", scope: asProperty, silent: true, note: "is a client's property"},
+	{name: "ssl.", scope: asProperty, note: tlsLater},
+	{name: "fips-mode", scope: asProperty, silent: true, note: "concerns ZooKeeper's TLS and Java's SASL clients"},
+	{name: "kerberos.canonicalizeHostNames", scope: asProperty, note: noKerberos},
+	{name: "kerberos.minReLoginTimeMs", scope: asProperty, note: noKerberos},
+	{name: "kinit", scope: asProperty, note: noKerberos},
+	{name: "requireKerberosConfig", scope: asProperty, note: noKerberos},
+	{name: "security.auth_to_local", scope: asProperty, note: noKerberos},
+	{name: "server.principal", scope: asProperty, note: noKerberos},
+	{name: "server.realm", scope: asProperty, note: noKerberos},
+	{name: "sasl.", scope: asProperty, silent: true, note: "is a client's property"},
+	{name: "jgss.native", scope: asProperty, note: noKerberos},
+	{name: "jmx.", scope: asProperty, silent: true, note: forJVM},
+	{name: "log.", scope: asProperty, silent: true, note: "belongs to ZooKeeper's logger; see --log-level and --log-format"},
+	{name: "root.logger", scope: asProperty, silent: true, note: forJVM},
+	{name: "console.threshold", scope: asProperty, silent: true, note: forJVM},
+	{name: "tracelog.", scope: asProperty, silent: true, note: forJVM},
+	{name: "auditlog.", scope: asProperty, silent: true, note: forJVM},
+	{name: "audit.logger", scope: asProperty, silent: true, note: forJVM},
+	{name: "disableAutoWatchReset", scope: asProperty, silent: true, note: "is a client's property"},
+	{name: "request.timeout", scope: asProperty, silent: true, note: "is a client's property"},
+	{name: "test.allowDiscontinuousProposals", scope: asProperty, note: "not supported: it disables a check in ZooKeeper's own tests"},
+	{name: "testingonly.initialZxid", scope: asProperty, note: "not supported: it serves ZooKeeper's own tests"},
+	{name: "etcd.clientPort", scope: ours, note: "not supported yet: the etcd API comes with a later version"},
+	{name: "etcd.clientPortAddress", scope: ours, note: "not supported yet: the etcd API comes with a later version"},
+
+	{name: "requestThrottleLimit", scope: asProperty, note: guideOnly + "request_throttle_max_requests"},
+	{name: "requestThrottleStallTime", scope: asProperty, note: guideOnly + "request_throttle_stall_time"},
+	{name: "requestThrottleDropStale", scope: asProperty, note: guideOnly + "request_throttle_drop_stale"},
+	{name: "requestStaleLatencyCheck", scope: asProperty, note: guideOnly + "request_stale_latency_check"},
+	{name: "requestStaleConnectionCheck", scope: asProperty, note: guideOnly + "request_stale_connection_check"},
+	{name: "throttledOpWaitTime", scope: asProperty, note: guideOnly + "throttled_op_wait_time"},
+	{name: "connectionMaxTokens", scope: asProperty, note: guideOnly + "connection_throttle_tokens"},
+	{name: "connectionTokenFillTime", scope: asProperty, note: guideOnly + "connection_throttle_fill_time"},
+	{name: "connectionTokenFillCount", scope: asProperty, note: guideOnly + "connection_throttle_fill_count"},
+	{name: "connectionFreezeTime", scope: asProperty, note: guideOnly + "connection_throttle_freeze_time"},
+	{name: "connectionDropIncrease", scope: asProperty, note: guideOnly + "connection_throttle_drop_increase"},
+	{name: "connectionDropDecrease", scope: asProperty, note: guideOnly + "connection_throttle_drop_decrease"},
+	{name: "connectionDecreaseRatio", scope: asProperty, note: guideOnly + "connection_throttle_decrease_ratio"},
+	{name: "maxConcurrentSnapSyncs", scope: asProperty, note: guideOnly + "leader.maxConcurrentSnapSyncs"},
+	{name: "maxConcurrentDiffSyncs", scope: asProperty, note: guideOnly + "leader.maxConcurrentDiffSyncs"},
+	{name: "maxTimeToWaitForEpoch", scope: asProperty, note: guideOnly + "leader.maxTimeToWaitForEpoch"},
+	{name: "advancedFlowControlEnabled", scope: asProperty, note: guideOnly + "netty.advancedFlowControl.enabled"},
+}
