@@ -74,7 +74,7 @@ func (r *lineReader) next() (logical []byte, line, from int, ok bool) {
 		}
 		natural, more := r.natural()
 		buf = append(buf, natural...)
-		if !more && len(buf) > 0 {
+		if !more && len(buf) > 0 || more && r.pos == len(r.text) { // a lone backslash at the very end: an empty key
 			return buf, line, from, true
 		}
 		continued = more
