@@ -1,16 +1,184 @@
 package znode
 
-import "zebu/proto"
+import (
+	"slices"
+	"strings"
 
-// Permits says whether a connection that is known as ids holds permission perm under acl (spec 5.1).
-func (t *Tree) Permits(acl []proto.ACL, perm int32, ids []proto.ID) bool { return true }
+	"zebu/proto"
+)
+
+// Permits says whether a connection that is known as ids holds permission perm under acl (spec 5.1). With several bits
+// in perm, any of them will do.
+func (t *Tree) Permits(acl []proto.ACL, perm int32, ids []proto.ID) bool {
+	if t.opts.SkipACL || len(acl) == 0 {
+		return true
+	}
+	for i := range ids {
+		if ids[i].Scheme == "super" {
+			return true
+		}
+	}
+	for i := range acl {
+		if acl[i].Perms&perm != 0 && t.matches(&acl[i].ID, ids) {
+			return true
+		}
+	}
+	return false
+}
+
+// matches says whether an entry's identity speaks of one of ids (spec 5.3).
+func (t *Tree) matches(id *proto.ID, ids []proto.ID) bool {
+	if *id == anyone {
+		return true
+	}
+	for i := range ids {
+		if ids[i].Scheme != id.Scheme {
+			continue
+		}
+		who := ids[i].ID
+		ok := false
+		switch id.Scheme {
+		case "digest":
+			ok = who == id.ID
+		case "ip":
+			ok = matchIP(who, id.ID)
+		case "sasl":
+			ok = t.opts.SASL && (who == id.ID || who == "super" ||
+				t.opts.LetAnySASLUser != "" && id.ID == t.opts.LetAnySASLUser)
+		case "x509":
+			ok = t.opts.X509 && (who == id.ID || t.opts.X509SuperUser != "" && who == t.opts.X509SuperUser)
+		}
+		if ok {
+			return true
+		}
+	}
+	return false
+}
+
+var anyone = proto.ID{Scheme: "world", ID: "anyone"}
 
 // FixupACL appends to dst the list that a request's acl stands for when it comes from a connection known as ids
-// (spec 5.2), or reports ErrInvalidACL.
+// (spec 5.2), or reports ErrInvalidACL. Strings alias those of acl and ids.
 func (t *Tree) FixupACL(dst, acl []proto.ACL, ids []proto.ID) ([]proto.ACL, proto.ErrCode) {
-	return append(dst, acl...), proto.OK
+	if len(acl) == 0 {
+		return dst, proto.ErrInvalidACL
+	}
+	var seen map[proto.ACL]struct{} // instead of comparing all with all
+	if len(acl) > 32 {
+		seen = make(map[proto.ACL]struct{}, len(acl))
+	}
+	for i, a := range acl {
+		if seen != nil {
+			if _, dup := seen[a]; dup {
+				continue
+			}
+			seen[a] = struct{}{}
+		} else if slices.Contains(acl[:i], a) {
+			continue
+		}
+		switch {
+		case a.ID == anyone:
+			dst = append(dst, a)
+		case a.ID.Scheme == "auth":
+			n := len(dst)
+			for _, id := range ids {
+				if t.authenticated(id.Scheme) {
+					dst = append(dst, proto.ACL{Perms: a.Perms, ID: id})
+				}
+			}
+			if len(dst) == n {
+				return dst, proto.ErrInvalidACL
+			}
+		case t.validID(a.ID):
+			dst = append(dst, a)
+		default:
+			return dst, proto.ErrInvalidACL
+		}
+	}
+	return dst, proto.OK
+}
+
+// authenticated says whether identities of a scheme are proven, so that "auth" means them.
+func (t *Tree) authenticated(scheme string) bool {
+	return scheme == "digest" || scheme == "sasl" && t.opts.SASL || scheme == "x509" && t.opts.X509
+}
+
+// validID says whether an identity may stand in an ACL.
+func (t *Tree) validID(id proto.ID) bool {
+	switch id.Scheme {
+	case "ip":
+		return validIP(id.ID)
+	case "digest":
+		return validDigest(id.ID)
+	case "sasl":
+		return t.opts.SASL && validKerberos(id.ID)
+	case "x509":
+		return t.opts.X509 && validDN(id.ID)
+	}
+	return false
+}
+
+// validDigest says whether id is two parts at colons, those empty at the end not counted.
+func validDigest(id string) bool {
+	id = strings.TrimRight(id, ":")
+	return strings.Count(id, ":") == 1
+}
+
+// validKerberos says whether id is a plain name or a Kerberos principal: service[/host]@realm.
+func validKerberos(id string) bool {
+	who, realm, ok := strings.Cut(id, "@")
+	return !ok || !strings.ContainsAny(realm, "/@") && strings.Count(who, "/") <= 1
+}
+
+// dnKeywords are the attribute types that a distinguished name may use by name.
+var dnKeywords = strings.Fields("CN C L S ST O OU T IP STREET DC DNQUALIFIER DNQ SURNAME GIVENNAME INITIALS " +
+	"GENERATION EMAIL EMAILADDRESS UID SERIALNUMBER")
+
+// validDN says whether id looks like a distinguished name of RFC 2253; the empty name is one.
+func validDN(id string) bool {
+	if strings.TrimSpace(id) == "" {
+		return true
+	}
+	for len(id) > 0 {
+		key, rest, ok := strings.Cut(id, "=")
+		if !ok || !validDNKey(strings.ToUpper(strings.TrimSpace(key))) {
+			return false
+		}
+		end, quoted := 0, false
+		for ; end < len(rest); end++ {
+			c := rest[end]
+			if c == '\\' {
+				end++
+			} else if c == '"' {
+				quoted = !quoted
+			} else if !quoted && strings.IndexByte(",;+", c) >= 0 {
+				break
+			}
+		}
+		if quoted || end == len(rest)-1 || end > len(rest) {
+			return false // open quote, a separator with nothing behind it, or half an escape
+		}
+		id = rest[min(end+1, len(rest)):]
+	}
+	return true
+}
+
+func validDNKey(key string) bool {
+	if slices.Contains(dnKeywords, key) {
+		return true
+	}
+	oid := strings.TrimPrefix(key, "OID.")
+	return oid != "" && strings.Trim(oid, "0123456789.") == "" && oid[0] != '.' && oid[len(oid)-1] != '.'
 }
 
 // MaskACL appends acl to dst with the secrets of digest ids masked, as getACL shows it to those without ADMIN
 // (spec 2.5).
-func MaskACL(dst, acl []proto.ACL) []proto.ACL { return append(dst, acl...) }
+func MaskACL(dst, acl []proto.ACL) []proto.ACL {
+	for _, a := range acl {
+		if user, _, ok := strings.Cut(a.ID.ID, ":"); ok && a.ID.Scheme == "digest" {
+			a.ID.ID = user + ":x"
+		}
+		dst = append(dst, a)
+	}
+	return dst
+}

@@ -1,6 +1,6 @@
 package znode
 
-// Options configures a [Tree]. All servers of an ensemble must agree on them, except for HashSeed.
+// Options configures a [Tree]. All servers of an ensemble must agree on them.
 type Options struct {
 	// ExtendedTypes is zookeeper.extendedTypesEnabled: owners that encode a TTL are recognised (spec 2.3).
 	ExtendedTypes bool
@@ -20,7 +20,4 @@ type Options struct {
 	LetAnySASLUser string
 	// X509SuperUser is zookeeper.X509AuthenticationProvider.superUser: this x509 identity matches every x509 ACL.
 	X509SuperUser string
-	// HashSeed varies the layout of the name index, so that names cannot be chosen to collide. It never shows in an
-	// outcome.
-	HashSeed uint64
 }
