@@ -1,0 +1,158 @@
+package metrics
+
+import (
+	"math"
+	"math/bits"
+	"sync/atomic"
+)
+
+// Summary sums up a stream of numbers: how many, their sum, least, greatest, average, and, if it is advanced,
+// percentiles of all that were observed, to within an eighth.
+type Summary struct {
+	name     string
+	label    string // under which mntr prints it: the name, after the key if it is one of a set
+	min, max atomic.Int64
+	count    atomic.Int64
+	sum      atomic.Int64
+	hist     *histogram // nil unless advanced
+}
+
+func newSummary(name string, advanced bool) *Summary {
+	s := &Summary{name: name, label: name}
+	if advanced {
+		s.hist = new(histogram)
+	}
+	s.min.Store(math.MaxInt64)
+	s.max.Store(math.MinInt64)
+	return s
+}
+
+// Observe adds a value.
+func (s *Summary) Observe(v int64) {
+	s.count.Add(1)
+	s.sum.Add(v)
+	for cur := s.min.Load(); v < cur && !s.min.CompareAndSwap(cur, v); cur = s.min.Load() {
+	}
+	for cur := s.max.Load(); v > cur && !s.max.CompareAndSwap(cur, v); cur = s.max.Load() {
+	}
+	if s.hist != nil {
+		s.hist.counts[bucket(v)].Add(1)
+	}
+}
+
+// Count is the number of values.
+func (s *Summary) Count() int64 { return s.count.Load() }
+
+// Sum is the sum of the values.
+func (s *Summary) Sum() int64 { return s.sum.Load() }
+
+// Min is the least value, 0 before the first.
+func (s *Summary) Min() int64 {
+	if v := s.min.Load(); v != math.MaxInt64 {
+		return v
+	}
+	return 0
+}
+
+// Max is the greatest value, 0 before the first.
+func (s *Summary) Max() int64 {
+	if v := s.max.Load(); v != math.MinInt64 {
+		return v
+	}
+	return 0
+}
+
+// Avg is the average to four decimals, 0 before the first value.
+func (s *Summary) Avg() float64 {
+	n := s.count.Load()
+	if n == 0 {
+		return 0
+	}
+	return math.Round(float64(s.sum.Load())/float64(n)*1e4) / 1e4
+}
+
+// Advanced says whether the summary keeps percentiles.
+func (s *Summary) Advanced() bool { return s.hist != nil }
+
+// Quantiles returns, for each q in [0, 1], the value that the share q of the observed ones does not exceed: 0 for
+// all of them before the first value, or if the summary is not advanced.
+func (s *Summary) Quantiles(q ...float64) []int64 {
+	out := make([]int64, len(q))
+	if s.hist != nil {
+		s.hist.quantiles(q, out)
+	}
+	lo, hi := s.Min(), s.Max()
+	for i, v := range out {
+		out[i] = min(max(v, lo), hi)
+	}
+	return out
+}
+
+// Name implements [Metric].
+func (s *Summary) Name() string { return s.name }
+
+// Values implements [Metric].
+func (s *Summary) Values(yield func(string, any)) {
+	yield("avg_"+s.label, s.Avg())
+	yield("min_"+s.label, s.Min())
+	yield("max_"+s.label, s.Max())
+	yield("cnt_"+s.label, s.Count())
+	yield("sum_"+s.label, s.Sum())
+	if s.hist == nil {
+		return
+	}
+	q := s.Quantiles(0.5, 0.95, 0.99, 0.999)
+	yield("p50_"+s.label, q[0])
+	yield("p95_"+s.label, q[1])
+	yield("p99_"+s.label, q[2])
+	yield("p999_"+s.label, q[3])
+}
+
+// A histogram counts values in buckets: one for each value below 16, then eight for each power of two.
+type histogram struct{ counts [buckets]atomic.Uint64 }
+
+const (
+	subBits = 3
+	buckets = (63 - subBits + 1) << subBits
+)
+
+// bucket returns the bucket of v; values below zero count as zero.
+func bucket(v int64) int {
+	if v < 1<<subBits {
+		return int(max(v, 0))
+	}
+	shift := bits.Len64(uint64(v)) - 1 - subBits
+	return shift<<subBits + int(v>>shift)
+}
+
+// middle returns a value in the middle of bucket b.
+func middle(b int) int64 {
+	if b < 2<<subBits {
+		return int64(b)
+	}
+	shift := b>>subBits - 1
+	low := int64(b-shift<<subBits) << shift
+	return low + (int64(1)<<shift)/2
+}
+
+func (h *histogram) quantiles(q []float64, out []int64) {
+	var counts [buckets]uint64
+	var total uint64
+	for i := range h.counts {
+		counts[i] = h.counts[i].Load()
+		total += counts[i]
+	}
+	if total == 0 {
+		return
+	}
+	for i, share := range q {
+		rank := max(uint64(math.Ceil(share*float64(total))), 1)
+		var seen uint64
+		for b, n := range counts {
+			if seen += n; seen >= rank {
+				out[i] = middle(b)
+				break
+			}
+		}
+	}
+}
