@@ -12,6 +12,9 @@ type Conn struct {
 	Session proto.SessionID // 0 until the session is set up
 	Timeout int32           // negotiated, milliseconds
 
+	// Handle is the caller's own, to find its side of the connection from an Output.
+	Handle any
+
 	// IDs are the identities that the client has proved. The slice is replaced, never changed in place.
 	IDs []proto.ID
 
@@ -37,6 +40,9 @@ type Request struct {
 	Body []byte
 	IDs  []proto.ID   // the connection's identities when the request arrived
 	At   proto.Millis // when it arrived, in the caller's terms; comes back in the Output
+
+	// Refuse, if not OK, is the answer: the request keeps its place but is not carried out.
+	Refuse proto.ErrCode
 }
 
 // Output is what is owed to one connection: the bytes [Start, End) of the lent buffer, then the end of the connection if

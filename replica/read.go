@@ -40,6 +40,11 @@ func (r *Replica) Register(c *Conn, w Watch) {
 // Read runs a request that is no write and appends its framed reply to dst.
 func (r *Replica) Read(c *Conn, req *Request, dst []byte) ([]byte, Effect) {
 	start := len(dst)
+	if req.Refuse != proto.OK {
+		dst = appendReplyHeader(dst, req.Xid, r.applied, req.Refuse)
+		endFrame(dst, start)
+		return dst, fail(req.Refuse)
+	}
 	if req.Op == proto.OpSetWatches || req.Op == proto.OpSetWatches2 {
 		return r.setWatches(c, req, dst)
 	}

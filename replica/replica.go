@@ -167,6 +167,15 @@ func (r *Replica) Tracker() *session.Tracker { return r.tracker }
 // Watches returns the watch registry. Registration needs a lock of its own beside the state's read lock.
 func (r *Replica) Watches() *watch.Registry { return r.watches }
 
+// Conns yields every connection with a session, by slot. The yield function may not connect or disconnect.
+func (r *Replica) Conns(yield func(*Conn) bool) {
+	for _, c := range r.conns {
+		if c != nil && !yield(c) {
+			return
+		}
+	}
+}
+
 // ConnOf returns the connection in a watch registry's slot, nil if there is none.
 func (r *Replica) ConnOf(id watch.ConnID) *Conn {
 	if int(id) >= len(r.conns) {

@@ -25,9 +25,9 @@ func IsWrite(op proto.OpCode) bool {
 func (r *Replica) Submit(c *Conn, req *Request) {
 	switch {
 	case !c.open:
-	case IsWrite(req.Op):
+	case IsWrite(req.Op) && req.Refuse == proto.OK:
 		r.plan(c, c.Session, req)
-	case req.Op == proto.OpSync:
+	case req.Op == proto.OpSync && req.Refuse == proto.OK:
 		r.sync(c, req)
 	default:
 		// The body moves as queueBuf grows, but slices of an outgrown buffer stay valid: nothing writes to it again.
