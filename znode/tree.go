@@ -62,17 +62,17 @@ func (t *Tree) addReserved() {
 			continue
 		}
 		var m meta
-		acl := aclOpen
+		list := openACL
 		if path == configPath {
 			m.aversion = -1
-			acl = t.acls.acquire(readOnlyACL)
+			list = readOnlyACL
 		}
 		parent, name := uint32(0), ""
 		if path != "" {
 			p, base := split(path)
 			parent, name = t.resolve(p), base
 		}
-		t.insert(parent, name, path, []byte{}, acl, &m)
+		t.insert(parent, name, path, []byte{}, t.acls.acquire(list), &m)
 	}
 }
 
