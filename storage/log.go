@@ -1,18 +1,215 @@
 package storage
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"sync/atomic"
+	"syscall"
+	"time"
 
-// Log appends to the transaction log. Its methods are for one goroutine, but Size.
-type Log struct{}
+	"go.uber.org/zap"
 
-// Append writes a batch and syncs it: one write and one sync. Any error is final.
-func (l *Log) Append(b *Batch) error { return errors.ErrUnsupported }
+	"zebu/internal/vfs"
+	"zebu/proto"
+)
 
-// Roll makes the next Append start a new file.
-func (l *Log) Roll() {}
+// padMargin is how near to the end of what is preallocated a write may come before the log is extended: ZooKeeper's value.
+const padMargin = 4096
 
-// Size returns the bytes in all log files written by this Log.
-func (l *Log) Size() int64 { return 0 }
+// Log appends to the transaction log. Its methods are for one goroutine, but for Size and Last.
+type Log struct {
+	opt *Options
+	dir string
 
-// Close closes the file.
-func (l *Log) Close() error { return nil }
+	f         vfs.File // nil: the next Append makes a new file
+	name      string
+	pos       int64 // where the next record goes
+	allocated int64 // the length of f
+	ready     bool  // a position in the history is known: Restore or Truncate ran
+	err       error // the first failure; final
+
+	last atomic.Int64 // zxid
+	size atomic.Int64
+}
+
+// Append writes a batch to the log and syncs it: one write and one sync, however many transactions. When it returns nil
+// all of them are durable. The first one must follow what the log ends with, and each the one before.
+//
+// After any error the log takes nothing more and returns that error again: it is not known what reached the disk, and a
+// sync that failed once may succeed the next time without having written anything.
+func (l *Log) Append(b *Batch) error {
+	if l.err != nil || b.Len() == 0 {
+		return l.err
+	}
+	if l.err = l.append(b); l.err != nil {
+		return l.err
+	}
+	if l.opt.LogSizeLimit > 0 && l.pos > l.opt.LogSizeLimit {
+		l.err = l.finish()
+	}
+	return l.err
+}
+
+func (l *Log) append(b *Batch) error {
+	if err := l.check(b); err != nil {
+		return err
+	}
+	fresh := l.f == nil
+	if fresh {
+		if err := l.create(b.txns[0].zxid); err != nil {
+			return err
+		}
+	}
+	buf := b.seal()
+	if err := l.extend(int64(len(buf))); err != nil {
+		return err
+	}
+	if _, err := l.f.WriteAt(buf, l.pos); err != nil {
+		return fmt.Errorf("append %v to %s: %w", b.Last(), l.name, err)
+	}
+	if err := l.sync(); err != nil {
+		return fmt.Errorf("append %v to %s: %w", b.Last(), l.name, err)
+	}
+	if fresh && !l.opt.NoSync {
+		if err := l.opt.FS.SyncDir(l.dir); err != nil {
+			return fmt.Errorf("append %v to %s: %w", b.Last(), l.name, err)
+		}
+	}
+	l.pos += int64(len(buf))
+	l.size.Add(int64(len(buf)))
+	l.last.Store(int64(b.Last()))
+	return nil
+}
+
+// check refuses a batch that would leave a gap.
+func (l *Log) check(b *Batch) error {
+	if !l.ready {
+		return errors.New("append to a log before the store was restored")
+	}
+	prev := proto.Zxid(l.last.Load())
+	for _, t := range b.txns {
+		if !follows(prev, t.zxid) {
+			return fmt.Errorf("append %v to the log: it does not follow %v", t.zxid, prev)
+		}
+		prev = t.zxid
+	}
+	return nil
+}
+
+// create makes the file for transactions from z on.
+func (l *Log) create(z proto.Zxid) error {
+	name := filepath.Join(l.dir, logName(z))
+	if err := l.refuseOverwrite(name); err != nil {
+		return err
+	}
+	f, err := l.opt.FS.Create(name)
+	if err != nil {
+		return fmt.Errorf("create a log: %w", err)
+	}
+	l.f, l.name, l.pos, l.allocated = f, name, fileHeaderSize, fileHeaderSize
+	h := proto.FileHeader{Magic: proto.TxnLogMagic, Version: logVersion}
+	if _, err := f.WriteAt(h.Append(nil), 0); err != nil {
+		return fmt.Errorf("create a log: write %s: %w", name, err)
+	}
+	l.size.Add(fileHeaderSize)
+	l.opt.Log.Info("new transaction log", zap.String("file", name))
+	return nil
+}
+
+// refuseOverwrite fails if a log of that name holds transactions. One without any is what a crash leaves.
+func (l *Log) refuseOverwrite(name string) error {
+	if _, err := l.opt.FS.Stat(name); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	last, _, err := LastTxn(l.opt.FS, name, l.opt.MaxRecord)
+	if err == nil && last != 0 {
+		err = fmt.Errorf("%s already holds transactions up to %v", name, last)
+	}
+	return err
+}
+
+// extend preallocates if n more bytes would come too near to the end. If the disk has no room for that much it leaves it
+// to the write to find out whether there is room for the batch.
+func (l *Log) extend(n int64) error {
+	size := l.allocated
+	for l.opt.PreallocBytes > 0 && l.pos+n+padMargin >= size {
+		size += l.opt.PreallocBytes
+	}
+	if size == l.allocated {
+		return nil
+	}
+	err := l.f.Preallocate(size)
+	switch {
+	case errors.Is(err, syscall.ENOSPC):
+		return nil
+	case err != nil:
+		return fmt.Errorf("extend %s to %d bytes: %w", l.name, size, err)
+	}
+	l.allocated = size
+	return nil
+}
+
+func (l *Log) sync() error {
+	if l.opt.NoSync {
+		return nil
+	}
+	start := time.Now()
+	if err := l.f.Sync(); err != nil {
+		return err
+	}
+	took := time.Since(start)
+	if l.opt.FsyncWarn > 0 && took > l.opt.FsyncWarn {
+		l.opt.Log.Warn("syncing the transaction log was slow; writes wait for it",
+			zap.Duration("took", took), zap.String("file", l.name))
+	}
+	if l.opt.OnFsync != nil {
+		l.opt.OnFsync(took)
+	}
+	return nil
+}
+
+// Roll makes the next Append start a new file, and Size count from 0.
+func (l *Log) Roll() {
+	if l.err == nil {
+		l.err = l.finish()
+	}
+	l.size.Store(0)
+}
+
+// finish closes the current file, if there is one. Everything in it is synced.
+func (l *Log) finish() error {
+	if l.f == nil {
+		return nil
+	}
+	f := l.f
+	l.f = nil
+	if err := f.Close(); err != nil {
+		return fmt.Errorf("close %s: %w", l.name, err)
+	}
+	return nil
+}
+
+// reset makes the log go on after z, in a new file.
+func (l *Log) reset(z proto.Zxid) error {
+	l.Roll()
+	l.last.Store(int64(z))
+	l.ready = true
+	return l.err
+}
+
+// Size returns the bytes appended since the last [Log.Roll], or since the store was opened.
+func (l *Log) Size() int64 { return l.size.Load() }
+
+// Last returns the zxid of the last durable transaction.
+func (l *Log) Last() proto.Zxid { return proto.Zxid(l.last.Load()) }
+
+// Close closes the file. The log takes nothing more.
+func (l *Log) Close() error {
+	err := l.finish()
+	if l.err == nil {
+		l.err = ErrClosed
+	}
+	return err
+}

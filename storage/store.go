@@ -2,6 +2,12 @@ package storage
 
 import (
 	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path/filepath"
+	"strings"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -10,22 +16,21 @@ import (
 	"zebu/proto"
 )
 
-// Options says where a [Store] keeps its files and how. FS, DataDir, PreallocBytes and MaxRecord have no useful zero
-// value; [DefaultOptions] fills in ZooKeeper's defaults.
+// Options says where a [Store] keeps its files and how. Start from [DefaultOptions].
 type Options struct {
 	DataDir string // snapshots and epoch files go to its version-2
 	LogDir  string // logs go to its version-2; "" means DataDir
 	FS      vfs.FS
 	Log     *zap.Logger // nil is silent
 
-	PreallocBytes int64         // how much a log grows at a time (preAllocSize)
-	LogSizeLimit  int64         // a log longer than this is rolled (txnLogSizeLimitInKb); 0 is no limit
-	MaxRecord     int           // the longest transaction that a log may hold, in bytes: a bound for the reader, no promise
-	NoSync        bool          // forceSync=no: appended is good enough
-	FsyncWarn     time.Duration // log a warning for a longer sync; 0 never
-	OnFsync       func(time.Duration)
+	PreallocBytes int64               // how much a log grows at a time (preAllocSize); 0 is not ahead of need
+	LogSizeLimit  int64               // a log longer than this is rolled (txnLogSizeLimitInKb); 0 is no limit
+	MaxRecord     int                 // the longest transaction that is believed, in bytes; not tied to jute.maxbuffer, which may have been larger once
+	NoSync        bool                // forceSync=no: written is good enough
+	FsyncWarn     time.Duration       // log a warning for a longer sync (fsync.warningthresholdms); 0 never
+	OnFsync       func(time.Duration) // called on the appending goroutine after every sync of the log
 
-	Compression   string // of new snapshots: "", "gz" or "snappy"
+	Compression   string // of new snapshots: CompressNone, CompressGzip, CompressSnappy
 	WriteDigest   bool   // close snapshots with the tree's digest (digest.enabled)
 	WriteLastZxid bool   // and with the zxid, as 3.9 does (serializeLastProcessedZxid.enabled)
 
@@ -42,73 +47,178 @@ func DefaultOptions(dataDir string) Options {
 	}
 }
 
-// Store is an open data directory.
+// ErrClosed is returned by a [Log] that was closed.
+var ErrClosed = errors.New("storage: closed")
+
+// Store is an open data directory. Restore, Truncate and Close are for the goroutine that appends to the log, while it
+// does not; the other methods may be called at any time, from any goroutine.
 type Store struct {
-	opt Options
-	log Log
+	opt     Options
+	snapDir string
+	logDir  string
+	lock    io.Closer
+	log     Log
+
+	snapMu sync.Mutex // one snapshot or purge at a time
+
+	mu       sync.Mutex // guards what follows
+	lastSnap SnapshotInfo
+	hasSnap  bool
 }
 
-// Restored says what [Store.Restore] found.
-type Restored struct {
-	Empty        bool       // neither snapshots nor logs: a new server; LastZxid is 0, or -1 without AutoCreateDB
-	SnapshotZxid proto.Zxid // the snapshot loaded; 0 if none
-	LastZxid     proto.Zxid // the last transaction replayed, or SnapshotZxid
-	Txns         int        // transactions replayed
-	// FuzzyUntil is the zxid at which the snapshot's digest holds: the snapshot may hold effects of transactions up to
-	// it, so digests are worth comparing only from there on. SnapshotZxid if the snapshot is exact or carries no digest.
-	FuzzyUntil proto.Zxid
+// Open checks the directories, makes them if it may, and takes the lock. It refuses if the directory for logs holds
+// snapshots or the reverse, which is how a mistaken dataLogDir shows (spec 10).
+func Open(opt Options) (*Store, error) {
+	if opt.Log == nil {
+		opt.Log = zap.NewNop()
+	}
+	if opt.LogDir == "" {
+		opt.LogDir = opt.DataDir
+	}
+	if !validCompression(opt.Compression) {
+		return nil, fmt.Errorf("snapshot compression %q is not known; use gz, snappy or nothing", opt.Compression)
+	}
+	s := &Store{
+		opt:     opt,
+		snapDir: filepath.Join(opt.DataDir, versionDir),
+		logDir:  filepath.Join(opt.LogDir, versionDir),
+	}
+	s.log = Log{opt: &s.opt, dir: s.logDir}
+	for _, dir := range []string{s.logDir, s.snapDir} {
+		if err := s.prepareDir(dir); err != nil {
+			return nil, err
+		}
+	}
+	if s.logDir != s.snapDir {
+		if err := s.refuse(s.logDir, snapshotPrefix, "the log directory holds a snapshot"); err != nil {
+			return nil, err
+		}
+		if err := s.refuse(s.snapDir, logPrefix, "the snapshot directory holds a transaction log"); err != nil {
+			return nil, err
+		}
+	}
+	lock, err := opt.FS.Lock(filepath.Join(s.snapDir, lockName))
+	if err != nil {
+		return nil, fmt.Errorf("data directory %s: %w", s.snapDir, err)
+	}
+	s.lock = lock
+	if err := s.removeTemporary(); err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	return s, nil
+}
+
+func (s *Store) prepareDir(dir string) error {
+	st, err := s.opt.FS.Stat(dir)
+	switch {
+	case err == nil && !st.IsDir():
+		return fmt.Errorf("%s is not a directory", dir)
+	case err == nil:
+		return nil
+	case !errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("data directory: %w", err)
+	case !s.opt.AutoCreateDir:
+		return fmt.Errorf("%s is missing and datadir.autocreate is false: create it by hand, or check dataDir and dataLogDir", dir)
+	}
+	if err := s.opt.FS.MkdirAll(dir); err != nil {
+		return fmt.Errorf("create the data directory: %w", err)
+	}
+	// The entry of version-2 and that of the directory above it.
+	parent := filepath.Dir(dir)
+	for _, d := range []string{parent, filepath.Dir(parent)} {
+		if err := s.opt.FS.SyncDir(d); err != nil {
+			return fmt.Errorf("create the data directory: %w", err)
+		}
+	}
+	return nil
+}
+
+// refuse fails if a file in dir has a name that begins with prefix.
+func (s *Store) refuse(dir, prefix, what string) error {
+	names, err := s.opt.FS.ReadDir(dir)
+	if err != nil {
+		return fmt.Errorf("data directory: %w", err)
+	}
+	for _, n := range names {
+		if strings.HasPrefix(n, prefix) {
+			return fmt.Errorf("%s (%s): check dataDir and dataLogDir", what, filepath.Join(dir, n))
+		}
+	}
+	return nil
+}
+
+// removeTemporary removes what an earlier process left half written.
+func (s *Store) removeTemporary() error {
+	names, err := s.opt.FS.ReadDir(s.snapDir)
+	if err != nil {
+		return fmt.Errorf("data directory: %w", err)
+	}
+	for _, n := range names {
+		if strings.HasPrefix(n, tmpPrefix+snapshotPrefix) {
+			if err := s.opt.FS.Remove(filepath.Join(s.snapDir, n)); err != nil {
+				return fmt.Errorf("remove an unfinished snapshot: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+// Log returns the store's transaction log, which takes appends after [Store.Restore].
+func (s *Store) Log() *Log { return &s.log }
+
+// Close closes the log and releases the lock.
+func (s *Store) Close() error { return errors.Join(s.log.Close(), s.lock.Close()) }
+
+// Sizes returns the bytes that snapshots and logs take by the length of their files, preallocated zeros included, as
+// ZooKeeper counts them; 0 for what cannot be read.
+func (s *Store) Sizes() (data, log int64) {
+	return s.size(s.snapDir, snapshotPrefix), s.size(s.logDir, logPrefix)
+}
+
+func (s *Store) size(dir, prefix string) (total int64) {
+	files, err := list(s.opt.FS, dir, prefix)
+	if err != nil {
+		return 0
+	}
+	for _, f := range files {
+		if st, err := s.opt.FS.Stat(f.path); err == nil {
+			total += st.Size()
+		}
+	}
+	return total
 }
 
 // SnapshotInfo describes a snapshot file.
 type SnapshotInfo struct {
 	Zxid    proto.Zxid
-	Name    string // whole path
+	Name    string // with its directory
 	Size    int64  // bytes on disk
 	ModTime time.Time
 }
 
-// ErrClosed is returned by a [Log] or [Store] that was closed.
-var ErrClosed = errors.New("storage: closed")
-
-// Open checks the directories, makes them if it may, and takes the lock.
-func Open(opt Options) (*Store, error) { return nil, errors.ErrUnsupported }
-
-// Restore loads the newest valid snapshot into b and passes every later transaction in the logs to apply.
-func (s *Store) Restore(b Builder, apply func(hdr *proto.TxnHeader, txn, body []byte) error) (Restored, error) {
-	return Restored{}, errors.ErrUnsupported
-}
-
-// Log returns the store's transaction log, usable after [Store.Restore].
-func (s *Store) Log() *Log { return &s.log }
-
-// Truncate forgets every transaction after z.
-func (s *Store) Truncate(z proto.Zxid) error { return errors.ErrUnsupported }
-
-// Purge removes old snapshots and logs.
-func (s *Store) Purge(keep int) error { return errors.ErrUnsupported }
-
-// Sizes returns the bytes that snapshots and logs take on disk.
-func (s *Store) Sizes() (data, log int64) { return 0, 0 }
-
 // LastSnapshot describes the last snapshot written or loaded; false if there was none.
-func (s *Store) LastSnapshot() (SnapshotInfo, bool) { return SnapshotInfo{}, false }
-
-// Close closes the log and releases the lock.
-func (s *Store) Close() error { return nil }
-
-// WriteSnapshot writes img as a snapshot file.
-func (s *Store) WriteSnapshot(img Image) (SnapshotInfo, error) {
-	return SnapshotInfo{}, errors.ErrUnsupported
+func (s *Store) LastSnapshot() (SnapshotInfo, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.lastSnap, s.hasSnap
 }
 
-// AcceptedEpoch reads acceptedEpoch; fs.ErrNotExist if there is none.
-func (s *Store) AcceptedEpoch() (proto.Epoch, error) { return 0, errors.ErrUnsupported }
+func (s *Store) noteSnapshot(z proto.Zxid, path string) (SnapshotInfo, error) {
+	st, err := s.opt.FS.Stat(path)
+	if err != nil {
+		return SnapshotInfo{}, fmt.Errorf("snapshot: %w", err)
+	}
+	info := SnapshotInfo{Zxid: z, Name: path, Size: st.Size(), ModTime: st.ModTime()}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lastSnap, s.hasSnap = info, true
+	return info, nil
+}
 
-// SetAcceptedEpoch writes acceptedEpoch.
-func (s *Store) SetAcceptedEpoch(e proto.Epoch) error { return errors.ErrUnsupported }
-
-// CurrentEpoch reads currentEpoch; fs.ErrNotExist if there is none.
-func (s *Store) CurrentEpoch() (proto.Epoch, error) { return 0, errors.ErrUnsupported }
-
-// SetCurrentEpoch writes currentEpoch.
-func (s *Store) SetCurrentEpoch(e proto.Epoch) error { return errors.ErrUnsupported }
+// syncDir makes the entries of a directory durable, unless syncing is off.
+func (s *Store) syncDir(dir string) error {
+	if s.opt.NoSync {
+		return nil
+	}
+	return s.opt.FS.SyncDir(dir)
+}
