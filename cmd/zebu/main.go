@@ -12,6 +12,9 @@ import (
 const (
 	exitUnexpected = 1
 	exitInvalid    = 2 // invocation or configuration
+	exitDataDir    = 3
+	exitTxnLog     = 10 // the log, or the state it leads to, can no longer be trusted
+	exitPort       = 14
 )
 
 // exitError ends the process with a code of its own.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -98,11 +97,6 @@ func errEnsemble(c *conf.Config) error {
 	return fmt.Errorf("this version runs standalone servers; %s describes an ensemble of %d servers, %d of them voting. "+
 		"Keep ZooKeeper for it, or take the server.N lines and standaloneEnabled=false out for a standalone server",
 		c.File, len(c.Quorum.Servers), c.Quorum.Voters())
-}
-
-// run starts the server and returns when ctx has ended and the server has stopped.
-func (l launch) run(ctx context.Context) error {
-	return errors.New("no server is linked into this build")
 }
 
 // announce tells how to connect and where the data lies.

@@ -1,0 +1,8 @@
+// Package server is the shell around a [replica.Replica]: client connections, the loop that plans and applies writes, the
+// log's goroutine, snapshots, authentication and limits.
+//
+// Goroutines: one loop, which alone plans writes and changes the state; one that appends to the log, a batch at a time; a
+// reader for each connection, which also serves its reads; a snapshotter while a snapshot is written. Locks, in the order in
+// which they are taken: Server.state over the replica's state, Server.watching over watch registration by readers (inside
+// state's read lock), then a connection's own lock over its outbox.
+package server

@@ -1,0 +1,315 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+
+	"zebu/proto"
+	"zebu/replica"
+	"zebu/storage"
+)
+
+// applyChunk is how many transactions are applied before readers get a turn at the state.
+const applyChunk = 256
+
+// maxBatchBytes bounds what is planned while the log is busy; the inbox fills meanwhile, and readers wait.
+const maxBatchBytes = 8 << 20
+
+// logJob is one append for the log goroutine; done with its error comes back on the same value.
+type logJob struct {
+	batch *storage.Batch
+	roll  bool // start a new file first
+	err   error
+}
+
+// loop is the replica's single writer: it plans requests into log batches, and applies and answers what is durable.
+type loop struct {
+	s       *Server
+	in      *inbox
+	toLog   chan logJob
+	fromLog chan logJob
+	calls   chan func()
+
+	planned *storage.Batch   // being filled
+	spare   []*storage.Batch // empty; with three batches in all one can be planned, one at the log and one being applied
+	logBusy bool
+	roll    bool
+
+	out     []byte
+	touched []*conn
+
+	sinceSnap      int   // transactions since the last snapshot
+	bytesSinceSnap int64 // and their bytes in the log
+	snapAt         snapTrigger
+}
+
+func newLoop(s *Server) *loop {
+	l := &loop{
+		s: s, in: newInbox(), toLog: make(chan logJob, 1), fromLog: make(chan logJob, 1), calls: make(chan func()),
+		planned: new(storage.Batch), spare: []*storage.Batch{new(storage.Batch), new(storage.Batch)},
+	}
+	l.snapAt = s.nextSnapTrigger()
+	return l
+}
+
+// runLog appends batches until toLog is closed. It is the log's only user.
+func (l *loop) runLog() {
+	defer close(l.fromLog)
+	log := l.s.store.Log()
+	for job := range l.toLog {
+		if job.roll {
+			log.Roll()
+		}
+		job.err = log.Append(job.batch)
+		l.fromLog <- job
+	}
+}
+
+// run serves until ctx ends or the server cannot go on; then nothing is acknowledged any more.
+func (l *loop) run(ctx context.Context) error {
+	defer close(l.toLog)
+	defer l.in.close()
+	tick := time.NewTicker(tickInterval(l.s.cfg.TickTime))
+	defer tick.Stop()
+	for {
+		var done *logJob
+		select {
+		case <-ctx.Done():
+			return l.drain()
+		case <-l.in.wake:
+		case job := <-l.fromLog:
+			done = &job
+		case f := <-l.calls:
+			f()
+		case <-tick.C:
+			l.tick()
+		}
+		if err := l.turn(done); err != nil {
+			return err
+		}
+	}
+}
+
+// tickInterval is how often expiry is looked at: often enough that sessions expire within their bucket.
+func tickInterval(tick proto.Millis) time.Duration {
+	return time.Duration(min(max(tick/4, 10), 500)) * time.Millisecond
+}
+
+// turn plans what has arrived, sends it to the log if that is idle, then applies what the log has made durable: in this
+// order, so that the next fsync runs while the last batch is applied and answered.
+func (l *loop) turn(done *logJob) error {
+	if done != nil {
+		l.logBusy = false
+		if done.err != nil {
+			return fmt.Errorf("transaction log: %w", done.err)
+		}
+	}
+	l.s.rep.LendBuffer(l.out[:0])
+	if l.planned.Bytes() < maxBatchBytes || !l.logBusy {
+		l.plan(l.in.take())
+	}
+	l.submit()
+	if done != nil {
+		if err := l.apply(done.batch); err != nil {
+			return err
+		}
+	}
+	l.settle()
+	l.finish()
+	return nil
+}
+
+func (l *loop) plan(items []item) {
+	rep := l.s.rep
+	rep.Advance(l.s.clock())
+	rep.LendLog(l.planned)
+	for i := range items {
+		it := &items[i]
+		switch it.kind {
+		case itemRequest:
+			if l.s.stale(&it.req) {
+				it.req.Refuse = proto.ErrThrottledOp
+				l.s.met.ThrottledOps.Inc()
+			}
+			rep.Submit(&it.c.rc, &it.req)
+		case itemConnect:
+			l.connect(it)
+		case itemGone:
+			l.s.state.Lock()
+			rep.Disconnect(&it.c.rc)
+			l.s.state.Unlock()
+			// What was in flight is not answered any more.
+			l.s.inflight.Add(-it.c.inflight.Swap(0))
+			l.s.largeBytes.Add(-it.c.large.Swap(0))
+		}
+	}
+}
+
+// connect hands a connection's first frame to the replica. A frame that cannot be decoded ends the connection.
+func (l *loop) connect(it *item) {
+	var req proto.ConnectRequest
+	d := proto.NewDecoder(it.req.Body)
+	req.Decode(&d)
+	if d.Err() != nil {
+		it.c.abort()
+		it.c.connected <- false
+		return
+	}
+	l.s.state.Lock()
+	l.s.rep.Connect(&it.c.rc, &req, it.req.At)
+	l.deliver()
+	l.s.state.Unlock()
+}
+
+// submit sends the planned batch to the log if the log is idle.
+func (l *loop) submit() {
+	if l.logBusy || l.planned.Len() == 0 {
+		return
+	}
+	l.toLog <- logJob{batch: l.planned, roll: l.roll}
+	l.logBusy, l.roll = true, false
+	n := len(l.spare) - 1
+	l.planned, l.spare = l.spare[n], l.spare[:n]
+}
+
+// apply carries out a durable batch and hands the answers out.
+func (l *loop) apply(b *storage.Batch) error {
+	var err error
+	n := 0
+	l.s.state.Lock()
+	for _, txn := range b.Txns {
+		if n++; n%applyChunk == 0 {
+			l.deliver()
+			l.s.state.Unlock()
+			l.s.state.Lock()
+		}
+		if err = l.s.rep.Apply(txn); err != nil {
+			break
+		}
+	}
+	l.deliver()
+	l.s.state.Unlock()
+	l.sinceSnap += b.Len()
+	l.bytesSinceSnap += int64(b.Bytes())
+	b.Reset()
+	l.spare = append(l.spare, b)
+	if err == nil {
+		l.maybeSnapshot()
+	}
+	return err
+}
+
+// settle answers what needs no transaction.
+func (l *loop) settle() {
+	if !l.s.rep.Unsettled() {
+		return
+	}
+	l.s.state.Lock()
+	l.s.rep.Settle()
+	l.deliver()
+	l.s.state.Unlock()
+}
+
+// deliver moves the replica's outputs to the connections' outboxes. The caller holds the state lock: that puts a reply
+// before the events of the watch it set, and an event before newer data.
+func (l *loop) deliver() {
+	outs, buf := l.s.rep.Outputs()
+	if len(outs) == 0 {
+		return
+	}
+	now := l.s.now()
+	for i := range outs {
+		o := &outs[i]
+		c := o.Conn.Handle.(*conn)
+		if c.take(o, buf, now) {
+			l.touched = append(l.touched, c)
+		}
+	}
+	l.out = buf[:0]
+	if cap(l.out) > 4<<20 {
+		l.out = nil
+	}
+	l.s.rep.LendBuffer(l.out)
+}
+
+// finish sends what deliver left in outboxes. Writes that would block go on in a goroutine of their own.
+func (l *loop) finish() {
+	for i, c := range l.touched {
+		c.flushSoon()
+		l.touched[i] = nil
+	}
+	l.touched = l.touched[:0]
+	l.s.signalRoom()
+}
+
+// tick notes which clients gave signs of life and lets sessions expire.
+func (l *loop) tick() {
+	rep := l.s.rep
+	rep.Advance(l.s.clock())
+	rep.LendLog(l.planned)
+	for rc := range rep.Conns {
+		c := rc.Handle.(*conn)
+		if seen := c.lastSeen.Load(); seen != c.touchedAt {
+			c.touchedAt = seen
+			rep.Touch(rc, proto.Millis(seen))
+		}
+	}
+	rep.Tick()
+}
+
+// drain waits for the batch at the log, so that its writes are on disk, and ends.
+func (l *loop) drain() error {
+	if !l.logBusy {
+		return nil
+	}
+	if job := <-l.fromLog; job.err != nil {
+		return fmt.Errorf("transaction log: %w", job.err)
+	}
+	return nil
+}
+
+// do runs f on the loop, between turns, and waits for it. It reports false if the loop has ended.
+func (l *loop) do(f func()) bool {
+	done := make(chan struct{})
+	select {
+	case l.calls <- func() { f(); close(done) }:
+		<-done
+		return true
+	case <-l.s.stopped:
+		return false
+	}
+}
+
+// maybeSnapshot starts a snapshot if enough has been written since the last.
+func (l *loop) maybeSnapshot() {
+	if !l.snapAt.due(l.sinceSnap, l.bytesSinceSnap) {
+		return
+	}
+	if !l.s.snapshotting.CompareAndSwap(false, true) {
+		return
+	}
+	l.startSnapshot(nil)
+}
+
+// startSnapshot takes the image and has it written elsewhere. The caller has set snapshotting.
+func (l *loop) startSnapshot(done func(storage.SnapshotInfo, error)) {
+	img := l.s.rep.Image()
+	l.roll = true
+	l.sinceSnap, l.bytesSinceSnap = 0, 0
+	l.snapAt = l.s.nextSnapTrigger()
+	l.s.tasks.Go(func() {
+		info, err := l.s.writeSnapshot(img)
+		l.s.snapshotting.Store(false)
+		if err != nil {
+			l.s.log.Error("snapshot failed; the one before stays in force", zap.Stringer("zxid", img.Zxid()), zap.Error(err))
+		}
+		if done != nil {
+			done(info, err)
+		}
+	})
+}
+
+var _ replica.Log = (*storage.Batch)(nil)

@@ -1,0 +1,174 @@
+package server
+
+import (
+	"sync"
+
+	"zebu/proto"
+	"zebu/replica"
+)
+
+// buffers lends read buffers and outboxes of busyReadBuffer bytes to connections that are busy.
+var buffers = sync.Pool{New: func() any { b := make([]byte, 0, busyReadBuffer); return &b }}
+
+func getBuffer() []byte { return (*buffers.Get().(*[]byte))[:0] }
+
+func putBuffer(b []byte) {
+	if cap(b) == busyReadBuffer {
+		b = b[:0]
+		buffers.Put(&b)
+	}
+}
+
+// ensureOut gives the outbox a buffer. The caller holds c.mu.
+func (c *conn) ensureOut() {
+	if c.out == nil {
+		c.out = getBuffer()
+	}
+}
+
+// take appends one output of the loop to the outbox and reports whether the connection needs a flush. The caller holds
+// the state lock; now is the server's clock.
+func (c *conn) take(o *replica.Output, buf []byte, now proto.Millis) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	size := o.End - o.Start
+	if o.Reply {
+		c.answered(o, now, size)
+	}
+	if o.Close {
+		c.closing = true
+		select {
+		case c.connected <- false: // refused without an answer
+		default:
+		}
+		c.drained.Broadcast()
+	}
+	if c.dead {
+		return false
+	}
+	if !o.Reply && size > 0 {
+		c.s.met.WatchBytes.Add(int64(size))
+		if c.unsent+size > eventHighWater {
+			c.closing, c.out, c.unsent = true, nil, 0
+			size = 0
+		}
+	}
+	if size > 0 {
+		c.ensureOut()
+		c.out = append(c.out, buf[o.Start:o.End]...)
+		c.unsent += size
+	}
+	return true
+}
+
+// answered keeps the books of a reply. The caller holds c.mu.
+func (c *conn) answered(o *replica.Output, now proto.Millis, size int) {
+	c.record(o.Op, o.Xid, o.Zxid, o.At, now, size)
+	if o.Op == proto.OpCreateSession {
+		c.connected <- o.Err == proto.OK
+		return
+	}
+	c.s.inflight.Add(-1)
+	if c.inflight.Add(-1) == 0 {
+		c.s.largeBytes.Add(-c.large.Swap(0))
+		c.drained.Broadcast()
+	}
+	if replica.IsWrite(o.Op) {
+		c.s.met.UpdateLatency.Observe(max(0, int64(now-o.At)))
+		c.audit(o)
+	}
+}
+
+// over says whether more than n bytes wait for the client.
+func (c *conn) over(n int) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.unsent > n
+}
+
+// awaitDrain waits until the client has taken enough for more replies to be made.
+func (c *conn) awaitDrain() {
+	c.mu.Lock()
+	for c.unsent > readHighWater && !c.dead {
+		c.drained.Wait()
+	}
+	c.mu.Unlock()
+}
+
+// flush writes the outbox to the socket, unless another goroutine is at it, and closes the connection if that was its end.
+func (c *conn) flush() { c.write(false) }
+
+// flushSoon is flush for the loop, which must not block: it writes what the socket takes at once and leaves the rest to
+// a goroutine.
+func (c *conn) flushSoon() {
+	if c.try == nil {
+		c.s.tasks.Go(c.flush)
+		return
+	}
+	c.write(true)
+}
+
+func (c *conn) write(try bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.flushing {
+		return
+	}
+	c.flushing = true
+	for len(c.out) > 0 && !c.dead {
+		buf := c.out
+		c.out = nil
+		c.mu.Unlock()
+		left, err := c.send(buf, try)
+		c.s.met.ResponseBytes.Add(int64(len(buf) - len(left)))
+		c.mu.Lock()
+		c.unsent -= len(buf) - len(left)
+		if err != nil {
+			c.dead = true
+			c.nc.Close()
+			break
+		}
+		if len(left) > 0 {
+			// The socket is full. What came meanwhile goes behind the rest.
+			c.out = append(append(make([]byte, 0, len(left)+len(c.out)), left...), c.out...)
+			c.s.tasks.Go(func() { c.resume() })
+			return // flushing stays set: resume goes on
+		}
+		putBuffer(buf)
+		c.drained.Broadcast()
+	}
+	c.finishFlush()
+}
+
+// resume takes over a flush whose socket was full.
+func (c *conn) resume() {
+	c.mu.Lock()
+	c.flushing = false
+	c.mu.Unlock()
+	c.flush()
+}
+
+// finishFlush ends a flush. The caller holds c.mu.
+func (c *conn) finishFlush() {
+	c.flushing = false
+	if c.dead {
+		c.out, c.unsent = nil, 0
+	}
+	if c.closing && !c.dead {
+		c.dead = true
+		c.nc.Close()
+	}
+	if c.dead {
+		c.drained.Broadcast()
+	}
+}
+
+// send writes buf; with try it writes only what the socket takes at once and returns the rest.
+func (c *conn) send(buf []byte, try bool) (left []byte, err error) {
+	if !try {
+		_, err = c.nc.Write(buf)
+		return nil, err
+	}
+	n, err := c.try.tryWrite(buf)
+	return buf[n:], err
+}

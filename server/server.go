@@ -1,0 +1,271 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"net"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"zebu/conf"
+	"zebu/internal/metrics"
+	"zebu/internal/vfs"
+	"zebu/proto"
+	"zebu/replica"
+	"zebu/storage"
+	"zebu/znode"
+)
+
+// standaloneID is the server id in a standalone server's session ids (spec 1.5).
+const standaloneID proto.ServerID = 1
+
+// Options are what a server is made of.
+type Options struct {
+	Config  *conf.Config
+	Log     *zap.Logger
+	Metrics *metrics.Server
+}
+
+// Server is one standalone server.
+type Server struct {
+	cfg   *conf.Config
+	log   *zap.Logger
+	met   *metrics.Server
+	start time.Time // origin of the monotonic clock
+
+	store *storage.Store
+	loop  *loop
+	auth  authenticator
+
+	state    sync.RWMutex
+	rep      *replica.Replica
+	watching sync.Mutex
+
+	listener net.Listener
+	addrs    *addressLimit
+	throttle *connThrottle
+	words    wordServer
+	enforce  bool // enforce.auth.enabled
+
+	inflight    atomic.Int64
+	largeBytes  atomic.Int64 // of large requests in flight
+	authFailed  atomic.Int64
+	roomMu      sync.Mutex
+	room        sync.Cond
+	roomWaiters atomic.Int64
+
+	connMu sync.Mutex
+	conns  map[*conn]struct{}
+	past   tally // of closed connections
+
+	tasks        sync.WaitGroup
+	snapshotting atomic.Bool
+	ending       atomic.Bool
+	stopped      chan struct{}
+}
+
+// PortError says that the client port could not be opened.
+type PortError struct{ Err error }
+
+func (e *PortError) Error() string { return "client port: " + e.Err.Error() }
+
+// Unwrap returns the system's error.
+func (e *PortError) Unwrap() error { return e.Err }
+
+// New opens the data directory, restores its state and opens the client port. Nothing is served before Run.
+func New(opt Options) (*Server, error) {
+	s := &Server{
+		cfg: opt.Config, log: opt.Log, met: opt.Metrics, start: time.Now(), conns: map[*conn]struct{}{}, past: newTally(),
+		auth: newAuthenticator(&opt.Config.Auth), enforce: opt.Config.Auth.Enforce, stopped: make(chan struct{}),
+		addrs: newAddressLimit(opt.Config.Limits), throttle: newConnThrottle(opt.Config.Throttle),
+	}
+	s.room.L = &s.roomMu
+	if s.met == nil {
+		s.met = metrics.New()
+	}
+	if err := s.restore(); err != nil {
+		return nil, err
+	}
+	s.loop = newLoop(s)
+	lc := net.ListenConfig{}
+	ln, err := lc.Listen(context.Background(), "tcp", s.cfg.Client.Addr.String())
+	if err != nil {
+		return nil, errors.Join(&PortError{err}, s.store.Close())
+	}
+	s.listener = ln
+	return s, nil
+}
+
+// Addr is the client port's address.
+func (s *Server) Addr() net.Addr { return s.listener.Addr() }
+
+// now is the server's monotonic clock in milliseconds.
+func (s *Server) now() proto.Millis { return proto.Millis(time.Since(s.start) / time.Millisecond) }
+
+func (s *Server) clock() replica.Clock {
+	t := time.Now()
+	return replica.Clock{Mono: proto.Millis(t.Sub(s.start) / time.Millisecond), Wall: proto.Millis(t.UnixMilli())}
+}
+
+func storageOptions(cfg *conf.Config, log *zap.Logger, met *metrics.Server) storage.Options {
+	opt := storage.DefaultOptions(cfg.DataDir)
+	opt.LogDir = cfg.DataLogDir
+	opt.FS = vfs.OS
+	opt.Log = log
+	opt.PreallocBytes = cfg.Log.PreAlloc
+	opt.LogSizeLimit = max(0, cfg.Log.SizeLimit)
+	opt.NoSync = !cfg.Log.ForceSync
+	opt.FsyncWarn = cfg.Log.FsyncWarn
+	opt.OnFsync = func(d time.Duration) { met.FsyncTime.Observe(d.Milliseconds()) }
+	opt.Compression = cfg.Snapshot.Compression
+	opt.WriteDigest = cfg.Tree.Digest
+	opt.WriteLastZxid = cfg.Snapshot.LastZxid
+	opt.TrustEmpty = cfg.Snapshot.TrustEmpty
+	opt.AutoCreateDir = cfg.Log.AutoCreateDirs
+	opt.AutoCreateDB = cfg.Log.AutoCreateDB
+	return opt
+}
+
+func replicaOptions(cfg *conf.Config) replica.Options {
+	return replica.Options{
+		ServerID:          standaloneID,
+		Tick:              cfg.TickTime,
+		MinSessionTimeout: int32(cfg.Session.MinTimeout),
+		MaxSessionTimeout: int32(cfg.Session.MaxTimeout),
+		MaxNeverUsed:      proto.Millis(cfg.Tree.ContainerMaxNeverUsed.Milliseconds()),
+		ReapInterval:      proto.Millis(cfg.Tree.ContainerCheck.Milliseconds()),
+		ReapPerCheck:      cfg.Tree.ContainerPerMinute,
+		Znode: znode.Options{
+			ExtendedTypes: cfg.Tree.ExtendedTypes, Emulate353TTL: cfg.Tree.Emulate353TTL, NoDigest: !cfg.Tree.Digest,
+			SkipACL: cfg.Tree.SkipACL, EnforceQuota: cfg.Tree.EnforceQuota, EmptyCloseSession: !cfg.Session.CloseTxn,
+			SASL: slices.Contains(cfg.Auth.Schemes, "sasl"), LetAnySASLUser: cfg.Auth.LetAnySASLUser, X509SuperUser: cfg.Auth.X509SuperUser,
+		},
+	}
+}
+
+// restore opens the store and brings the replica to the last transaction in the log.
+func (s *Server) restore() error {
+	start := time.Now()
+	store, err := storage.Open(storageOptions(s.cfg, s.log, s.met))
+	if err != nil {
+		return err
+	}
+	s.rep = replica.New(replicaOptions(s.cfg))
+	s.rep.Advance(s.clock())
+	loader := s.rep.Loader()
+	info, err := store.Restore(loader, func(hdr *proto.TxnHeader, _, body []byte) error {
+		return s.rep.Replay(hdr, body)
+	})
+	if err == nil {
+		err = s.rep.Lead()
+	}
+	if err == nil && info.Empty {
+		// A log without a snapshot is refused at the next start: it might be what is left of a lost directory.
+		_, err = store.WriteSnapshot(s.rep.Image())
+	}
+	if err != nil {
+		return errors.Join(err, store.Close())
+	}
+	s.store = store
+	s.met.DBInitTime.Observe(time.Since(start).Milliseconds())
+	s.met.StartupTxnsLoaded.Observe(int64(info.Txns))
+	if n := s.rep.Counts().DigestMismatches; n > 0 {
+		s.met.DigestMismatchesCount.Add(n)
+		s.log.Error("the tree's digest differs from what the transaction log says; see docs/operations.md",
+			zap.Int64("transactions", n))
+	}
+	s.log.Info("state restored", zap.Stringer("zxid", s.rep.Applied()), zap.Stringer("snapshot", info.SnapshotZxid),
+		zap.Int("transactions", info.Txns), zap.Int("znodes", s.rep.Tree().NodeCount()),
+		zap.Int("sessions", s.rep.Sessions().Len()), zap.Duration("took", time.Since(start)))
+	return nil
+}
+
+// Run serves until ctx ends, or until the server must stop because its log or its state can no longer be trusted.
+func (s *Server) Run(ctx context.Context) error {
+	var logDone sync.WaitGroup
+	logDone.Go(s.loop.runLog)
+	s.tasks.Go(s.accept)
+	s.tasks.Go(s.purge)
+	err := s.loop.run(ctx)
+	s.stop()
+	logDone.Wait()
+	s.tasks.Wait()
+	return errors.Join(err, s.store.Close())
+}
+
+// stop ends every connection and every goroutine but the log's.
+func (s *Server) stop() {
+	s.ending.Store(true)
+	close(s.stopped)
+	s.listener.Close()
+	s.roomMu.Lock()
+	s.room.Broadcast()
+	s.roomMu.Unlock()
+	s.connMu.Lock()
+	defer s.connMu.Unlock()
+	for c := range s.conns {
+		c.abort()
+	}
+}
+
+func (s *Server) accept() {
+	for {
+		nc, err := s.listener.Accept()
+		if err != nil {
+			if errors.Is(err, net.ErrClosed) {
+				return
+			}
+			s.log.Warn("accept failed", zap.Error(err))
+			select { // out of descriptors, most likely: let some go first
+			case <-time.After(50 * time.Millisecond):
+			case <-s.stopped:
+				return
+			}
+			continue
+		}
+		s.met.ConnectionRequestCount.Inc()
+		s.admit(nc)
+	}
+}
+
+// admit starts a connection, or closes it if there are too many.
+func (s *Server) admit(nc net.Conn) {
+	if t, ok := nc.(*net.TCPConn); ok {
+		_ = t.SetKeepAlive(s.cfg.Client.KeepAlive)
+	}
+	c := newConn(s, nc)
+	if !s.addrs.enter(c.remote.Addr()) {
+		s.met.ConnectionRejected.Inc()
+		s.log.Warn("connection refused: maxClientCnxns or maxCnxns reached", zap.Stringer("client", c.remote))
+		nc.Close()
+		return
+	}
+	s.connMu.Lock()
+	defer s.connMu.Unlock()
+	if s.ending.Load() {
+		nc.Close()
+		return
+	}
+	s.conns[c] = struct{}{}
+	s.tasks.Go(c.serve)
+}
+
+// forget removes a connection whose reader has ended.
+func (s *Server) forget(c *conn) {
+	s.connMu.Lock()
+	delete(s.conns, c)
+	c.mu.Lock()
+	s.past.add(&c.total)
+	c.mu.Unlock()
+	s.connMu.Unlock()
+	s.addrs.leave(c.remote.Addr())
+	s.met.ConnectionDropCount.Inc()
+}
+
+var _ storage.Builder = (*replica.Loader)(nil)
+
+var _ storage.Image = (*replica.Image)(nil)
