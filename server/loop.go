@@ -31,7 +31,7 @@ type loop struct {
 	in      *inbox
 	toLog   chan logJob
 	fromLog chan logJob
-	calls   chan func()
+	calls   chan func() error
 
 	planned *storage.Batch   // being filled
 	spare   []*storage.Batch // empty; with three batches in all one can be planned, one at the log and one being applied
@@ -41,6 +41,8 @@ type loop struct {
 	out     []byte
 	touched []*conn
 
+	broken error // what made the server unable to go on during a restore
+
 	sinceSnap      int   // transactions since the last snapshot
 	bytesSinceSnap int64 // and their bytes in the log
 	snapAt         snapTrigger
@@ -48,7 +50,7 @@ type loop struct {
 
 func newLoop(s *Server) *loop {
 	l := &loop{
-		s: s, in: newInbox(), toLog: make(chan logJob, 1), fromLog: make(chan logJob, 1), calls: make(chan func()),
+		s: s, in: newInbox(), toLog: make(chan logJob, 1), fromLog: make(chan logJob, 1), calls: make(chan func() error),
 		planned: new(storage.Batch), spare: []*storage.Batch{new(storage.Batch), new(storage.Batch)},
 	}
 	l.snapAt = s.nextSnapTrigger()
@@ -83,7 +85,9 @@ func (l *loop) run(ctx context.Context) error {
 		case job := <-l.fromLog:
 			done = &job
 		case f := <-l.calls:
-			f()
+			if err := f(); err != nil {
+				return err
+			}
 		case <-tick.C:
 			l.tick()
 		}
@@ -260,6 +264,21 @@ func (l *loop) tick() {
 	rep.Tick()
 }
 
+// quiesce waits until everything planned is durable and applied.
+func (l *loop) quiesce() error {
+	for l.submit(); l.logBusy; l.submit() {
+		job := <-l.fromLog
+		l.logBusy = false
+		if job.err != nil {
+			return fmt.Errorf("transaction log: %w", job.err)
+		}
+		if err := l.apply(job.batch); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // drain waits for the batch at the log, so that its writes are on disk, and ends.
 func (l *loop) drain() error {
 	if !l.logBusy {
@@ -271,11 +290,12 @@ func (l *loop) drain() error {
 	return nil
 }
 
-// do runs f on the loop, between turns, and waits for it. It reports false if the loop has ended.
-func (l *loop) do(f func()) bool {
+// do runs f on the loop, between turns, and waits for it. It reports false if the loop has ended. An error of f stops the
+// server.
+func (l *loop) do(f func() error) bool {
 	done := make(chan struct{})
 	select {
-	case l.calls <- func() { f(); close(done) }:
+	case l.calls <- func() error { defer close(done); return f() }:
 		<-done
 		return true
 	case <-l.s.stopped:

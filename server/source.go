@@ -1,8 +1,6 @@
 package server
 
 import (
-	"fmt"
-	"io"
 	"net/netip"
 	"slices"
 	"time"
@@ -11,7 +9,6 @@ import (
 	"zebu/replica"
 	"zebu/session"
 	"zebu/status"
-	"zebu/storage"
 )
 
 // The methods in this file make Server a [status.Source].
@@ -81,7 +78,7 @@ func (s *Server) describe(c *conn) status.Conn {
 func (s *Server) Sessions() []status.Session {
 	var buckets []session.Bucket
 	var out []status.Session
-	s.loop.do(func() {
+	s.loop.do(func() error {
 		tracker := s.rep.Tracker()
 		buckets = tracker.Buckets()
 		for _, b := range buckets {
@@ -91,6 +88,7 @@ func (s *Server) Sessions() []status.Session {
 				out = append(out, status.Session{ID: id, Timeout: timeout, Expiry: expiry})
 			}
 		}
+		return nil
 	})
 	return out
 }
@@ -193,8 +191,8 @@ func (s *Server) ResetConns() {
 // image returns the state at the zxid applied last.
 func (s *Server) image() (*replica.Image, error) {
 	var img *replica.Image
-	if !s.loop.do(func() { img = s.rep.Image() }) {
-		return nil, fmt.Errorf("the server is stopping")
+	if !s.loop.do(func() error { img = s.rep.Image(); return nil }) {
+		return nil, errStopping
 	}
 	return img, nil
 }
@@ -215,18 +213,4 @@ func (s *Server) Allowed(scheme string, auth []byte, remote netip.Addr, perms in
 		}
 	}
 	return true, true
-}
-
-// WriteSnapshot implements [status.Source].
-func (s *Server) WriteSnapshot(w io.Writer) (proto.Zxid, error) {
-	img, err := s.image()
-	if err != nil {
-		return 0, err
-	}
-	return img.Zxid(), storage.EncodeSnapshot(w, img)
-}
-
-// RestoreSnapshot implements [status.Source].
-func (s *Server) RestoreSnapshot(io.Reader) (proto.Zxid, error) {
-	return 0, fmt.Errorf("restore is not supported yet")
 }
