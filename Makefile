@@ -1,0 +1,47 @@
+# make build, test, race, lint, fuzz, bench. Needs Go alone; what else a target can use it names when it is missing.
+
+GO ?= go
+GOLANGCI ?= $(shell command -v golangci-lint 2>/dev/null || echo $(shell $(GO) env GOPATH)/bin/golangci-lint)
+FUZZTIME ?= 10s
+
+# Where goroutines share state; the pure cores have none.
+RACE = ./server/... ./storage/... ./admin/... ./cmd/... ./internal/...
+
+.PHONY: build test race lint fuzz bench generate clean
+
+build:
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w' -o bin/zebu ./cmd/zebu
+
+# All tests, those against Apache ZooKeeper and other clients' libraries included where these are installed. Tests
+# that had to be left out are listed at the end; with CI=true a missing peer is a failure.
+test:
+	$(GO) run ./internal/gotest ./...
+
+race:
+	$(GO) run ./internal/gotest -race $(RACE)
+
+lint:
+	@test -z "$$(gofmt -l .)" || { echo "gofmt needed:"; gofmt -l .; exit 1; }
+	$(GO) vet ./...
+	$(GOLANGCI) run
+	@if command -v shellcheck >/dev/null; then shellcheck -x -P dist dist/*.sh dist/java; \
+	elif [ -n "$$CI" ]; then echo "shellcheck is missing"; exit 1; \
+	else echo "*** LEFT OUT: shellcheck is not installed"; fi
+
+# Every fuzz target for FUZZTIME, one after the other.
+fuzz:
+	@set -e; for file in $$(grep -rl --include='*_test.go' '^func Fuzz' .); do \
+		for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\).*/\1/p' $$file); do \
+			echo "$$(dirname $$file) $$target"; \
+			$(GO) test -run='^$$' -fuzz="^$$target$$" -fuzztime=$(FUZZTIME) $$(dirname $$file); \
+		done; \
+	done
+
+bench: build
+	$(GO) run ./bench compare
+
+generate:
+	$(GO) generate ./...
+
+clean:
+	rm -rf bin
