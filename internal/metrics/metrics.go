@@ -10,12 +10,14 @@ import (
 	"sync/atomic"
 )
 
-// Metric is one named thing a [Registry] holds: a *[Counter], *[Summary], *[Gauge], *[CounterSet] or *[SummarySet].
+// Metric is one named thing a [Registry] holds: a *[Counter], *[Summary], *[Gauge] or a set of one of these.
 type Metric interface {
 	// Name is ZooKeeper's name, without the zk_ of mntr.
 	Name() string
 	// Values calls yield with each line that mntr prints of the metric: names without zk_, values int64 or float64.
 	Values(yield func(name string, value any))
+	// Reset makes the metric as new, but for gauges, which are not recorded here.
+	Reset()
 }
 
 // Counter is a number that only grows, unless it is reset.
@@ -40,6 +42,9 @@ func (c *Counter) Name() string { return c.name }
 // Values implements [Metric].
 func (c *Counter) Values(yield func(string, any)) { yield(c.name, c.v.Load()) }
 
+// Reset implements [Metric].
+func (c *Counter) Reset() { c.v.Store(0) }
+
 // Gauge is a number that is asked for when somebody looks.
 type Gauge struct {
 	name string
@@ -55,6 +60,29 @@ func (g *Gauge) Value() any { return g.ask() }
 // Values implements [Metric].
 func (g *Gauge) Values(yield func(string, any)) { yield(g.name, g.ask()) }
 
+// Reset implements [Metric]: it does nothing.
+func (g *Gauge) Reset() {}
+
+// GaugeSet is a gauge for each of a number of keys.
+type GaugeSet struct {
+	name string
+	ask  func(yield func(key string, value int64))
+}
+
+// Each calls yield for each key, in the order of what is asked.
+func (g *GaugeSet) Each(yield func(key string, value int64)) { g.ask(yield) }
+
+// Name implements [Metric].
+func (g *GaugeSet) Name() string { return g.name }
+
+// Values implements [Metric]: the key stands before the name.
+func (g *GaugeSet) Values(yield func(string, any)) {
+	g.ask(func(key string, v int64) { yield(key+"_"+g.name, v) })
+}
+
+// Reset implements [Metric]: it does nothing.
+func (g *GaugeSet) Reset() {}
+
 // Registry holds metrics in the order in which they were added. Adding and iterating are safe from any goroutine.
 type Registry struct {
 	mu   sync.Mutex
@@ -68,13 +96,6 @@ func (r *Registry) Add(m Metric) {
 	r.list = append(r.list, m)
 }
 
-// Counter adds a counter.
-func (r *Registry) Counter(name string) *Counter {
-	c := &Counter{name: name}
-	r.Add(c)
-	return c
-}
-
 // Gauge adds a gauge whose value is what ask returns. Ask is called from any goroutine and must not wait.
 func (r *Registry) Gauge(name string, ask func() int64) {
 	r.Add(&Gauge{name: name, ask: func() any { return ask() }})
@@ -85,11 +106,9 @@ func (r *Registry) FloatGauge(name string, ask func() float64) {
 	r.Add(&Gauge{name: name, ask: func() any { return ask() }})
 }
 
-// Summary adds a summary, with percentiles if advanced is set.
-func (r *Registry) Summary(name string, advanced bool) *Summary {
-	s := newSummary(name, advanced)
-	r.Add(s)
-	return s
+// GaugeSet adds a set of gauges; ask yields every key with its value, and is called like that of a gauge.
+func (r *Registry) GaugeSet(name string, ask func(yield func(key string, value int64))) {
+	r.Add(&GaugeSet{name: name, ask: ask})
 }
 
 // All returns the metrics in order.
@@ -103,5 +122,12 @@ func (r *Registry) All() []Metric {
 func (r *Registry) Values(yield func(name string, value any)) {
 	for _, m := range r.All() {
 		m.Values(yield)
+	}
+}
+
+// Reset makes every metric as new: what ZooKeeper's srst does besides resetting the server's own numbers.
+func (r *Registry) Reset() {
+	for _, m := range r.All() {
+		m.Reset()
 	}
 }

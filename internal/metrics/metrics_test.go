@@ -109,6 +109,15 @@ func TestServerRegistersEveryField(t *testing.T) {
 	if found != int64(7) {
 		t.Errorf("gauge %v", found)
 	}
+	s.CommitCount.Inc()
+	s.ReadLatency.Observe(5)
+	s.ReadPerNamespace.Observe("a", 5)
+	s.Registry.Reset()
+	s.Registry.Values(func(name string, v any) {
+		if name != "g" && v != int64(0) && v != float64(0) {
+			t.Errorf("%s is %v after Reset", name, v)
+		}
+	})
 }
 
 func TestConcurrentObservationsAddUp(t *testing.T) {

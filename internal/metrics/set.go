@@ -90,6 +90,9 @@ func (s *SummarySet) Values(yield func(string, any)) {
 	s.by.each(func(_ string, m *Summary) { m.Values(yield) })
 }
 
+// Reset implements [Metric]; the keys stay.
+func (s *SummarySet) Reset() { s.by.each(func(_ string, m *Summary) { m.Reset() }) }
+
 // CounterSet is a counter for each of a number of keys.
 type CounterSet struct {
 	name string
@@ -111,3 +114,6 @@ func (s *CounterSet) Name() string { return s.name }
 func (s *CounterSet) Values(yield func(string, any)) {
 	s.by.each(func(_ string, m *Counter) { m.Values(yield) })
 }
+
+// Reset implements [Metric]; the keys stay.
+func (s *CounterSet) Reset() { s.by.each(func(_ string, m *Counter) { m.Reset() }) }

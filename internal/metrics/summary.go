@@ -88,6 +88,19 @@ func (s *Summary) Quantiles(q ...float64) []int64 {
 	return out
 }
 
+// Reset implements [Metric]. What is observed meanwhile may be counted in part.
+func (s *Summary) Reset() {
+	s.count.Store(0)
+	s.sum.Store(0)
+	s.min.Store(math.MaxInt64)
+	s.max.Store(math.MinInt64)
+	if s.hist != nil {
+		for i := range s.hist.counts {
+			s.hist.counts[i].Store(0)
+		}
+	}
+}
+
 // Name implements [Metric].
 func (s *Summary) Name() string { return s.name }
 
