@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"zebu/internal/sasl"
 	"zebu/proto"
 	"zebu/replica"
 )
@@ -43,8 +44,8 @@ type conn struct {
 	lastRead  int          // bytes in the buffer when it was last processed
 	readAt    proto.Millis // when the read buffer was filled, monotonic
 	connected chan bool    // the loop's verdict on the handshake
-	sasl      saslState
-	proved    bool // an identity in one of the schemes that enforce.auth demands
+	sasl      *sasl.Server // nil before the first step of an exchange
+	proved    bool         // an identity in one of the schemes that enforce.auth demands
 
 	lastSeen  atomic.Int64 // monotonic milliseconds of the client's last packet
 	touchedAt int64        // the loop's: lastSeen as passed on to the session tracker

@@ -40,6 +40,7 @@ type Server struct {
 	store *storage.Store
 	loop  *loop
 	auth  authenticator
+	users saslUsers
 
 	state    sync.RWMutex
 	rep      *replica.Replica
@@ -86,6 +87,10 @@ func New(opt Options) (*Server, error) {
 	s.room.L = &s.roomMu
 	if s.met == nil {
 		s.met = metrics.New()
+	}
+	var err error
+	if s.users, err = loadSASL(&s.cfg.Auth, s.log); err != nil {
+		return nil, err
 	}
 	if err := s.restore(); err != nil {
 		return nil, err
