@@ -72,6 +72,13 @@ type Server struct {
 	ResponseLast   int64 // response sizes in bytes, -1 before the first
 	ResponseMin    int64
 	ResponseMax    int64
+
+	FsyncSlow       int64   // fsyncs that took longer than fsync.warningthresholdms
+	AuthFailed      int64   // failed authentications
+	NonMTLSRemote   int64   // connections without mutual TLS from elsewhere, and
+	NonMTLSLocal    int64   // from this machine
+	TLSHandshakes   int64   // TLS handshakes under way
+	DropProbability float64 // with which the connection throttle refuses a connection
 }
 
 // Conn is one client connection.
