@@ -45,7 +45,10 @@ func parseUsage(text []byte) usage {
 		case "byteHardLimit":
 			u.bytesHard = v
 		}
-		u.other = append(u.other, key+"="+strconv.FormatInt(v, 10))
+		u.other = slices.DeleteFunc(u.other, func(o string) bool { return strings.HasPrefix(o, key+"=") })
+		if key != "" {
+			u.other = append(u.other, key+"="+strconv.FormatInt(v, 10))
+		}
 	}
 	return u
 }
