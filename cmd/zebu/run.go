@@ -15,7 +15,7 @@ func (l launch) run(ctx context.Context) error {
 	if err != nil {
 		return &exitError{startCode(err), err}
 	}
-	l.announce()
+	l.announce(s.Addr())
 	if err := s.Run(ctx); err != nil {
 		return &exitError{exitTxnLog, err}
 	}

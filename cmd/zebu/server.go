@@ -7,7 +7,6 @@ import (
 	"net"
 	"os/signal"
 	"path/filepath"
-	"strconv"
 	"sync"
 	"syscall"
 
@@ -99,28 +98,31 @@ func errEnsemble(c *conf.Config) error {
 		c.File, len(c.Quorum.Servers), c.Quorum.Voters())
 }
 
-// announce tells how to connect and where the data lies.
-func (l launch) announce() {
+// announce tells how to connect to a server that listens at addr, and where the data lies.
+func (l launch) announce(addr net.Addr) {
 	c := l.cfg
-	address := connectString(c.Client.Addr)
+	address := connectString(c.Client.Addr.Host, addr)
 	data := absolute(c.DataDir)
 	if l.json {
 		l.log.Info("serving", zap.String("address", address), zap.String("dataDir", data), zap.String("dataLogDir", absolute(c.DataLogDir)))
 		return
 	}
-	fmt.Fprintf(l.out, "Serving ZooKeeper clients at %v, data in %s.\nConnect with: zkCli.sh -server %s\n", c.Client.Addr, data, address)
+	fmt.Fprintf(l.out, "Serving ZooKeeper clients at %v, data in %s.\nConnect with: zkCli.sh -server %s\n", addr, data, address)
 	if c.File == "" {
 		fmt.Fprintf(l.out, "Stop with Ctrl-C. 'zebu server --help' tells how to use a zoo.cfg.\n")
 	}
 }
 
-// connectString is what a client on this machine connects to.
-func connectString(a conf.HostPort) string {
-	host := a.Host
+// connectString is what a client on this machine connects to: the host as configured, the port as opened.
+func connectString(host string, addr net.Addr) string {
 	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
 		host = "127.0.0.1"
 	}
-	return net.JoinHostPort(host, strconv.Itoa(a.Port))
+	_, port, err := net.SplitHostPort(addr.String())
+	if err != nil {
+		return addr.String()
+	}
+	return net.JoinHostPort(host, port)
 }
 
 func absolute(path string) string {
