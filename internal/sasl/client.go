@@ -66,15 +66,17 @@ func (c *Client) respond(f map[string]string) ([]byte, error) {
 		return nil, protocolError("qop %.20q", f["qop"])
 	}
 	x := &c.x
-	x.nonce, x.realm, x.utf8 = f["nonce"], f["realm"], strings.EqualFold(f["charset"], "utf-8")
+	x.nonce, x.realm = f["nonce"], f["realm"]
 	if x.realm == "" {
 		x.realm = c.names.Realm
 	}
 	var b strings.Builder
-	if x.utf8 {
+	user := string(octets(x.user))
+	if strings.EqualFold(f["charset"], "utf-8") {
 		b.WriteString("charset=utf-8,")
+		user = x.user
 	}
-	b.WriteString("username=" + quote(x.user) + ",realm=" + quote(x.realm) + ",nonce=" + quote(x.nonce) +
+	b.WriteString("username=" + quote(user) + ",realm=" + quote(x.realm) + ",nonce=" + quote(x.nonce) +
 		",nc=" + nonceCount + ",cnonce=" + quote(x.cnonce) + ",digest-uri=" + quote(x.uri) +
 		",maxbuf=65536,response=" + x.response(clientPrefix) + ",qop=auth")
 	if x.hasAuthzid {

@@ -44,12 +44,12 @@ const nonceCount = "00000001"
 type exchange struct {
 	user, password, realm, authzid string
 	nonce, cnonce, uri             string
-	hasAuthzid, utf8               bool
+	hasAuthzid                     bool
 }
 
 // response computes the client's response, or with prefix "" the server's rspauth.
 func (x *exchange) response(prefix string) string {
-	secret := md5.Sum(bytes.Join([][]byte{x.octets(x.user), x.octets(x.realm), x.octets(x.password)}, []byte{':'}))
+	secret := md5.Sum(bytes.Join([][]byte{octets(x.user), octets(x.realm), octets(x.password)}, []byte{':'}))
 	a1 := append(secret[:], ":"+x.nonce+":"+x.cnonce...)
 	if x.hasAuthzid {
 		a1 = append(a1, ":"+x.authzid...)
@@ -58,11 +58,8 @@ func (x *exchange) response(prefix string) string {
 		md5hex([]byte(prefix+":"+x.uri))))
 }
 
-// octets returns what is hashed for s, which came as UTF-8 if the client declared so: ISO 8859-1 if s fits in it.
-func (x *exchange) octets(s string) []byte {
-	if !x.utf8 {
-		return []byte(s)
-	}
+// octets returns what is hashed for s: ISO 8859-1 if s fits in it, else UTF-8 (RFC 2831, 2.1.2.1).
+func octets(s string) []byte {
 	latin := make([]byte, 0, len(s))
 	for _, r := range s {
 		if r > 0xFF {
@@ -71,6 +68,15 @@ func (x *exchange) octets(s string) []byte {
 		latin = append(latin, byte(r))
 	}
 	return latin
+}
+
+// fromLatin reads s as ISO 8859-1, which a token without charset=utf-8 is in.
+func fromLatin(s string) string {
+	runes := make([]rune, len(s))
+	for i := range len(s) {
+		runes[i] = rune(s[i])
+	}
+	return string(runes)
 }
 
 func md5hex(b []byte) string {

@@ -32,15 +32,12 @@ func NewServer(names Names, nonce string, password func(user string) (string, bo
 	return &Server{names: names, nonce: nonce, password: password}
 }
 
-// Step takes the client's token and returns the answer to it: first the challenge for an empty token, then the proof
-// that the server knows the password too, after which [Server.Done] is true. An error, ErrDenied or ErrProtocol, ends
-// the handshake.
+// Step takes the client's token and returns the answer to it: first the challenge, then the proof that the server knows
+// the password too, after which [Server.Done] is true. The first token should be empty; what it holds is ignored, as
+// ZooKeeper does. An error, ErrDenied or ErrProtocol, ends the handshake.
 func (s *Server) Step(token []byte) ([]byte, error) {
 	switch s.step {
 	case stepStart:
-		if len(token) != 0 {
-			return nil, s.fail(protocolError("DIGEST-MD5 has no initial response"))
-		}
 		s.step = stepResponse
 		return []byte("realm=" + quote(s.names.Realm) + ",nonce=" + quote(s.nonce) + ",charset=utf-8,algorithm=md5-sess"), nil
 	case stepResponse:
@@ -79,12 +76,13 @@ func (s *Server) verify(token []byte) ([]byte, error) {
 		return nil, err
 	}
 	authzid, hasAuthzid := f["authzid"]
-	hasAuthzid = hasAuthzid && authzid != ""
 	x := exchange{
 		user: f["username"], realm: f["realm"], authzid: authzid, hasAuthzid: hasAuthzid,
-		nonce: s.nonce, cnonce: f["cnonce"], uri: f["digest-uri"], utf8: f["charset"] != "",
+		nonce: s.nonce, cnonce: f["cnonce"], uri: f["digest-uri"],
 	}
-	if x.utf8 && !utf8.ValidString(x.user) {
+	if f["charset"] == "" {
+		x.user = fromLatin(x.user)
+	} else if !utf8.ValidString(x.user) {
 		return nil, protocolError("username is not UTF-8")
 	}
 	password, known := s.password(x.user)
@@ -95,7 +93,7 @@ func (s *Server) verify(token []byte) ([]byte, error) {
 		return nil, ErrDenied
 	}
 	s.user, s.authzid = x.user, x.user
-	if hasAuthzid {
+	if authzid != "" {
 		s.authzid = authzid
 	}
 	return []byte("rspauth=" + x.response("")), nil
