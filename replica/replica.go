@@ -36,6 +36,7 @@ type Options struct {
 	ReapInterval      proto.Millis // znode.container.checkIntervalMs
 	ReapPerCheck      int          // containers and TTL nodes removed per check at most
 	StrictDigest      bool         // a digest that does not agree with the log is an error, not a count
+	RecordEnded       bool         // remember which ephemerals went with their session, for TakeEnded
 	Znode             znode.Options
 }
 
@@ -76,8 +77,15 @@ type Replica struct {
 	digests  digestRing
 	counts   Counts
 
-	buf []byte
-	out []Output
+	buf   []byte
+	out   []Output
+	ended []Ended
+}
+
+// Ended is an ephemeral node that was deleted because its session ended.
+type Ended struct {
+	Session proto.SessionID
+	Path    string
 }
 
 // Counts are totals since the start, for metrics.

@@ -2,6 +2,7 @@ package replica
 
 import (
 	"fmt"
+	"strings"
 
 	"zebu/proto"
 	"zebu/znode"
@@ -124,6 +125,13 @@ func (r *Replica) Apply(txn []byte) error {
 	r.planner.Applied(hdr.Zxid)
 	r.answerUpTo(hdr.Zxid, &r.res)
 	if hdr.Type == proto.OpCloseSession {
+		if r.opt.RecordEnded {
+			for _, ch := range r.res.Changes {
+				if ch.Type == proto.EventNodeDeleted {
+					r.ended = append(r.ended, Ended{hdr.ClientID, strings.Clone(ch.Path)})
+				}
+			}
+		}
 		r.endSession(hdr.ClientID)
 	}
 	return nil
@@ -153,6 +161,13 @@ func (r *Replica) step(hdr *proto.TxnHeader, body []byte) error {
 	r.counts.Transactions++
 	r.applied = hdr.Zxid
 	return r.checkDigest(hdr.Zxid)
+}
+
+// TakeEnded returns the ephemerals deleted with their sessions since the last call, if Options.RecordEnded is set.
+func (r *Replica) TakeEnded() []Ended {
+	ended := r.ended
+	r.ended = nil
+	return ended
 }
 
 // contiguous holds zxids to the rule of spec 2.2: gapless within an epoch, ascending across epochs.

@@ -13,6 +13,7 @@ import (
 	"zebu/internal/sasl"
 	"zebu/proto"
 	"zebu/replica"
+	"zebu/status"
 )
 
 // Sizes of a connection's buffers. An idle connection keeps the small read buffer and nothing else.
@@ -59,8 +60,9 @@ type conn struct {
 	flushing bool
 	closing  bool // close once out is empty
 	dead     bool
-	stats    connStats // since the last crst
-	total    tally     // since the last srst
+	audits   []auditEntry // of writes in flight, oldest first; only if there is an audit log
+	stats    connStats    // since the last crst
+	total    tally        // since the last srst
 }
 
 // errClose ends a connection quietly: the client broke the protocol in a way to which ZooKeeper answers by hanging up.
@@ -195,7 +197,7 @@ func (c *conn) handshake() error {
 			return deadlineOr(err)
 		}
 	}
-	if c.s.words != nil && c.s.words.IsWord([4]byte(c.in)) {
+	if status.IsWord([4]byte(c.in)) {
 		c.s.serveWord(c)
 		return io.EOF
 	}

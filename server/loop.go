@@ -221,6 +221,7 @@ func (l *loop) settle() {
 // before the events of the watch it set, and an event before newer data.
 func (l *loop) deliver() {
 	outs, buf := l.s.rep.Outputs()
+	l.s.auditEnded()
 	if len(outs) == 0 {
 		return
 	}

@@ -33,7 +33,7 @@ func (c *conn) take(o *replica.Output, buf []byte, now proto.Millis) bool {
 	defer c.mu.Unlock()
 	size := o.End - o.Start
 	if o.Reply {
-		c.answered(o, now, size)
+		c.answered(o, buf[o.Start:o.End], now)
 	}
 	if o.Close {
 		c.closing = true
@@ -62,8 +62,8 @@ func (c *conn) take(o *replica.Output, buf []byte, now proto.Millis) bool {
 }
 
 // answered keeps the books of a reply. The caller holds c.mu.
-func (c *conn) answered(o *replica.Output, now proto.Millis, size int) {
-	c.record(o.Op, o.Xid, o.Zxid, o.At, now, size)
+func (c *conn) answered(o *replica.Output, frame []byte, now proto.Millis) {
+	c.record(o.Op, o.Xid, o.Zxid, o.At, now, len(frame))
 	if o.Op == proto.OpCreateSession {
 		c.connected <- o.Err == proto.OK
 		return
@@ -75,7 +75,7 @@ func (c *conn) answered(o *replica.Output, now proto.Millis, size int) {
 	}
 	if replica.IsWrite(o.Op) {
 		c.s.met.UpdateLatency.Observe(max(0, int64(now-o.At)))
-		c.audit(o)
+		c.auditReply(o, frame)
 	}
 }
 

@@ -12,10 +12,12 @@ import (
 	"go.uber.org/zap"
 
 	"zebu/conf"
+	"zebu/internal/audit"
 	"zebu/internal/metrics"
 	"zebu/internal/vfs"
 	"zebu/proto"
 	"zebu/replica"
+	"zebu/status"
 	"zebu/storage"
 	"zebu/znode"
 )
@@ -27,7 +29,8 @@ const standaloneID proto.ServerID = 1
 type Options struct {
 	Config  *conf.Config
 	Log     *zap.Logger
-	Metrics *metrics.Server
+	Metrics *metrics.Server // nil for private ones
+	Version status.Version
 }
 
 // Server is one standalone server.
@@ -41,6 +44,9 @@ type Server struct {
 	loop  *loop
 	auth  authenticator
 	users saslUsers
+	audit *audit.Logger // nil: no audit log
+
+	auditUser string
 
 	state    sync.RWMutex
 	rep      *replica.Replica
@@ -49,7 +55,7 @@ type Server struct {
 	listener net.Listener
 	addrs    *addressLimit
 	throttle *connThrottle
-	words    wordServer
+	report   *status.Report
 	enforce  bool // enforce.auth.enabled
 
 	inflight    atomic.Int64
@@ -88,6 +94,10 @@ func New(opt Options) (*Server, error) {
 	if s.met == nil {
 		s.met = metrics.New()
 	}
+	if s.cfg.Audit {
+		s.audit, s.auditUser = audit.New(s.log.Named("audit")), auditUser()
+	}
+	s.report = status.NewReport(s, reportOptions(opt, s.met))
 	var err error
 	if s.users, err = loadSASL(&s.cfg.Auth, s.log); err != nil {
 		return nil, err
@@ -137,6 +147,7 @@ func storageOptions(cfg *conf.Config, log *zap.Logger, met *metrics.Server) stor
 
 func replicaOptions(cfg *conf.Config) replica.Options {
 	return replica.Options{
+		RecordEnded:       cfg.Audit,
 		ServerID:          standaloneID,
 		Tick:              cfg.TickTime,
 		MinSessionTimeout: int32(cfg.Session.MinTimeout),
@@ -191,6 +202,8 @@ func (s *Server) restore() error {
 
 // Run serves until ctx ends, or until the server must stop because its log or its state can no longer be trusted.
 func (s *Server) Run(ctx context.Context) error {
+	s.auditSelf(audit.ServerStart, audit.Success)
+	defer s.auditSelf(audit.ServerStop, audit.Invoked)
 	var logDone sync.WaitGroup
 	logDone.Go(s.loop.runLog)
 	s.tasks.Go(s.accept)
