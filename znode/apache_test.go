@@ -27,7 +27,7 @@ var capturedOptions = Options{ExtendedTypes: true, EnforceQuota: true}
 
 // readCapture reads testdata/apache-3.9.5.log, a transaction log cut off where its zeros begin, and
 // testdata/apache-3.9.5.requests, which has a line "session cxid op identities body" for every request.
-func readCapture(t *testing.T) []captured {
+func readCapture(t testing.TB) []captured {
 	t.Helper()
 	type key struct {
 		session proto.SessionID
