@@ -64,6 +64,7 @@ start() {
 		echo STARTED
 	else
 		echo FAILED TO START
+		rm -f "$ZOOPIDFILE"
 		tail -n 20 "$OUT" >&2 || true
 		exit 1
 	fi
