@@ -90,7 +90,7 @@ func (l *Log) check(b *Batch) error {
 	}
 	prev := proto.Zxid(l.last.Load())
 	for _, t := range b.txns {
-		if !follows(prev, t.zxid) {
+		if !Follows(prev, t.zxid) {
 			return fmt.Errorf("append %v to the log: it does not follow %v", t.zxid, prev)
 		}
 		prev = t.zxid
@@ -123,9 +123,9 @@ func (l *Log) refuseOverwrite(name string) error {
 	if _, err := l.opt.FS.Stat(name); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	last, _, err := LastTxn(l.opt.FS, name, l.opt.MaxRecord)
-	if err == nil && last != 0 {
-		err = fmt.Errorf("%s already holds transactions up to %v", name, last)
+	rep, err := VerifyLog(l.opt.FS, name, l.opt.MaxRecord)
+	if err == nil && rep.Txns > 0 {
+		err = fmt.Errorf("%s already holds transactions up to %v", name, rep.Last)
 	}
 	return err
 }

@@ -117,8 +117,8 @@ func TestAppendRefusesGaps(t *testing.T) {
 		{5, e1 + 1, true}, {5, e1, true}, {5, e1 + 2, false}, {e1 + 7, e2 + 1, true}, {e2, e2 + 1, true},
 		{e2 + 1, e1 + 2, false}, {e1 + 0xffffffff, e2, true},
 	} {
-		if got := follows(c.last, c.next); got != c.ok {
-			t.Errorf("follows(%v, %v) = %v", c.last, c.next, got)
+		if got := Follows(c.last, c.next); got != c.ok {
+			t.Errorf("Follows(%v, %v) = %v", c.last, c.next, got)
 		}
 	}
 	s, _, _, _ := restore(t, options(t.TempDir()))
@@ -283,8 +283,8 @@ func TestTornBatch(t *testing.T) {
 			t.Fatalf("run %d: restored %v", i, log.zxids)
 		}
 		_ = s.Close()
-		if last, tail, err := LastTxn(vfs.OS, name, 1<<20); err != nil || last != res.LastZxid || tail.Torn != "" {
-			t.Fatalf("run %d: after the restore the log ends at %v: %+v %v", i, last, tail, err)
+		if rep, err := VerifyLog(vfs.OS, name, 1<<20); err != nil || rep.Last != res.LastZxid || rep.Tail.Torn != "" {
+			t.Fatalf("run %d: after the restore: %+v %v", i, rep, err)
 		}
 	}
 }

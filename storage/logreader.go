@@ -203,13 +203,37 @@ func (r *LogReader) skip(n int) {
 	r.off += int64(n)
 }
 
-// LastTxn reads a log to its end and returns the last transaction's zxid, 0 if there is none, and the tail.
-func LastTxn(fsys vfs.FS, name string, maxRecord int) (last proto.Zxid, tail Tail, err error) {
-	err = eachRecord(fsys, name, maxRecord, func(rec *Record) error {
-		last = rec.Header.Zxid
+// LogReport is what [VerifyLog] found in a log.
+type LogReport struct {
+	Txns        int
+	First, Last proto.Zxid // 0 if there is no transaction
+	Size        int64      // of the file in bytes
+	Tail        Tail
+}
+
+// VerifyLog reads a log to its end and checks every record, and that each transaction follows the one before. It returns a
+// [CorruptError] for a log that [Store.Restore] would refuse, with what was found up to there.
+func VerifyLog(fsys vfs.FS, name string, maxRecord int) (LogReport, error) {
+	var rep LogReport
+	if st, err := fsys.Stat(name); err == nil {
+		rep.Size = st.Size()
+	}
+	err := eachRecord(fsys, name, maxRecord, func(rec *Record) error {
+		z := rec.Header.Zxid
+		if rep.Txns > 0 && !Follows(rep.Last, z) {
+			return gapError(name, rec.Offset, rep.Last, z)
+		}
+		if rep.Txns++; rep.Txns == 1 {
+			rep.First = z
+		}
+		rep.Last = z
 		return nil
-	}, &tail)
-	return last, tail, err
+	}, &rep.Tail)
+	return rep, err
+}
+
+func gapError(name string, off int64, prev, next proto.Zxid) error {
+	return &CorruptError{name, off, fmt.Sprintf("transaction %v does not follow %v", next, prev)}
 }
 
 // errStop ends eachRecord early without being an error.

@@ -78,11 +78,26 @@ func list(fsys vfs.FS, dir, prefix string) ([]dataFile, error) {
 	return files, nil
 }
 
-// follows says whether next may come right after prev in a history: the next number of the same epoch, or the beginning
+// Follows says whether next may come right after prev in a history: the next number of the same epoch, or the beginning
 // of a later one. (Numbers of an epoch begin at 1; a standalone server that runs over from 0xffffffff goes on at 0.)
-func follows(prev, next proto.Zxid) bool {
+func Follows(prev, next proto.Zxid) bool {
 	if next.Epoch() == prev.Epoch() {
 		return next == prev+1
 	}
 	return next > prev && next.Counter() <= 1
+}
+
+// SortByZxid returns names of logs or snapshots in the order of the zxids in them; other names come first.
+func SortByZxid(names []string) []string {
+	zxid := func(name string) proto.Zxid {
+		for _, prefix := range []string{logPrefix, snapshotPrefix} {
+			if df, ok := parseName(name, prefix); ok {
+				return df.zxid
+			}
+		}
+		return -1
+	}
+	sorted := slices.Clone(names)
+	slices.SortStableFunc(sorted, func(a, b string) int { return cmp.Compare(zxid(a), zxid(b)) })
+	return sorted
 }

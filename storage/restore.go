@@ -145,8 +145,8 @@ func (s *Store) replay(res *Restored, logs []dataFile, apply func(hdr *proto.Txn
 			if known && z <= res.LastZxid && res.Txns == 0 {
 				return nil // the snapshot has it
 			}
-			if known && !follows(res.LastZxid, z) {
-				return &CorruptError{df.path, rec.Offset, fmt.Sprintf("transaction %v does not follow %v", z, res.LastZxid)}
+			if known && !Follows(res.LastZxid, z) {
+				return gapError(df.path, rec.Offset, res.LastZxid, z)
 			}
 			if err := apply(&rec.Header, rec.Txn, rec.Body); err != nil {
 				return fmt.Errorf("%s at offset %d: apply %v: %w", df.path, rec.Offset, z, err)

@@ -83,8 +83,8 @@ func (s *Store) planCut(z proto.Zxid) (cut, error) {
 			if known && next <= base.zxid {
 				return nil
 			}
-			if known && !follows(last, next) {
-				return &CorruptError{df.path, rec.Offset, fmt.Sprintf("transaction %v does not follow %v", next, last)}
+			if known && !Follows(last, next) {
+				return gapError(df.path, rec.Offset, last, next)
 			}
 			last, known = next, true
 			return nil
