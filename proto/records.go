@@ -115,11 +115,13 @@ type SetDataRequest struct {
 	Version int32
 }
 
-// ReconfigRequest is the body of reconfig.
+// ReconfigRequest is the body of reconfig. Its strings (ustring and buffer have the same encoding) are byte slices,
+// because null differs from empty: NewMembers other than null replaces the configuration, else it changes by joining
+// and leaving servers.
 type ReconfigRequest struct {
-	JoiningServers string
-	LeavingServers string
-	NewMembers     string
+	JoiningServers []byte
+	LeavingServers []byte
+	NewMembers     []byte
 	CurConfigID    int64
 }
 

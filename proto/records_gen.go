@@ -372,18 +372,18 @@ func (r *SetDataRequest) Decode(d *Decoder) {
 
 // Append appends r's Jute encoding to b.
 func (r *ReconfigRequest) Append(b []byte) []byte {
-	b = AppendStr(b, r.JoiningServers)
-	b = AppendStr(b, r.LeavingServers)
-	b = AppendStr(b, r.NewMembers)
+	b = AppendBuf(b, r.JoiningServers)
+	b = AppendBuf(b, r.LeavingServers)
+	b = AppendBuf(b, r.NewMembers)
 	b = AppendInt64(b, r.CurConfigID)
 	return b
 }
 
 // Decode reads r from d; see [Decoder] for failures and aliasing.
 func (r *ReconfigRequest) Decode(d *Decoder) {
-	r.JoiningServers = d.Str()
-	r.LeavingServers = d.Str()
-	r.NewMembers = d.Str()
+	r.JoiningServers = d.Buf()
+	r.LeavingServers = d.Buf()
+	r.NewMembers = d.Buf()
 	r.CurConfigID = d.Int64()
 }
 
