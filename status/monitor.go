@@ -3,7 +3,6 @@ package status
 import (
 	"bufio"
 	"fmt"
-	"time"
 )
 
 // Gauge is one number that the server tells of itself.
@@ -36,7 +35,7 @@ func (r *Report) Gauges() []Gauge {
 		{"approximate_data_size", s.DataSize},
 		{"open_file_descriptor_count", open},
 		{"local_sessions", int64(s.LocalSessions)},
-		{"uptime", time.Since(s.StartTime).Milliseconds()},
+		{"uptime", s.Uptime().Milliseconds()},
 		{"max_latency", s.LatencyMax},
 		{"outstanding_tls_handshake", s.TLSHandshakes},
 		{"min_client_response_size", s.ResponseMin},

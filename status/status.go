@@ -81,6 +81,9 @@ type Server struct {
 	DropProbability float64 // with which the connection throttle refuses a connection
 }
 
+// Uptime is how long the server runs.
+func (s *Server) Uptime() time.Duration { return time.Since(s.StartTime) }
+
 // Conn is one client connection.
 type Conn struct {
 	Remote       netip.AddrPort

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 func lines(m Metric) string {
@@ -41,6 +42,35 @@ func TestQuantilesWithinAnEighth(t *testing.T) {
 			t.Errorf("quantile %d: %d, want about %v", i, q, want)
 		}
 	}
+}
+
+func TestRecentForgets(t *testing.T) {
+	s := newSummary("x", true)
+	now := time.Unix(1e9, 0)
+	look := func(want int64, wantN uint64) {
+		t.Helper()
+		if q, n := s.Recent(now, 0.5); q[0] != want || n != wantN {
+			t.Errorf("after %v: median %d of %d, want %d of %d", now.Sub(time.Unix(1e9, 0)), q[0], n, want, wantN)
+		}
+	}
+	look(0, 0)
+	s.Observe(1)
+	look(1, 1)
+	for range 5 {
+		now = now.Add(step)
+		s.Observe(5)
+		s.Observe(5)
+		s.Recent(now)
+	}
+	look(5, 11)
+	now = now.Add(3 * step)
+	look(5, 4) // those of the last two steps that had any
+	now = now.Add(2 * Window)
+	look(0, 0)
+	s.Observe(7)
+	look(7, 1)
+	s.Reset()
+	look(0, 0)
 }
 
 func TestBucketsCoverEveryValue(t *testing.T) {

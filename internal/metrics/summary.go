@@ -3,7 +3,10 @@ package metrics
 import (
 	"math"
 	"math/bits"
+	"slices"
+	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // Summary sums up a stream of numbers: how many, their sum, least, greatest, average, and, if it is advanced,
@@ -79,13 +82,23 @@ func (s *Summary) Advanced() bool { return s.hist != nil }
 func (s *Summary) Quantiles(q ...float64) []int64 {
 	out := make([]int64, len(q))
 	if s.hist != nil {
-		s.hist.quantiles(q, out)
+		s.hist.load().quantiles(q, out)
 	}
 	lo, hi := s.Min(), s.Max()
 	for i, v := range out {
 		out[i] = min(max(v, lo), hi)
 	}
 	return out
+}
+
+// Recent returns quantiles like [Summary.Quantiles], of the values observed in the last [Window] before now, and how many
+// these were.
+func (s *Summary) Recent(now time.Time, q ...float64) (values []int64, n uint64) {
+	values = make([]int64, len(q))
+	if s.hist != nil {
+		n = s.hist.recent(now).quantiles(q, values)
+	}
+	return values, n
 }
 
 // Reset implements [Metric]. What is observed meanwhile may be counted in part.
@@ -98,6 +111,9 @@ func (s *Summary) Reset() {
 		for i := range s.hist.counts {
 			s.hist.counts[i].Store(0)
 		}
+		s.hist.mu.Lock()
+		s.hist.past = nil
+		s.hist.mu.Unlock()
 	}
 }
 
@@ -122,7 +138,46 @@ func (s *Summary) Values(yield func(string, any)) {
 }
 
 // A histogram counts values in buckets: one for each value below 16, then eight for each power of two.
-type histogram struct{ counts [buckets]atomic.Uint64 }
+type histogram struct {
+	counts [buckets]atomic.Uint64
+
+	mu   sync.Mutex
+	past []moment // guarded by mu: counts at moments a step apart, oldest first, from which Recent tells the window
+}
+
+type moment struct {
+	at     time.Time
+	counts *tallies
+}
+
+// Window is the time that [Summary.Recent] looks back, as in ZooKeeper's Prometheus provider.
+const (
+	Window = 10 * time.Minute
+	step   = Window / 5
+)
+
+// recent returns the counts of what was observed since a moment about a window before now. Moments are taken as somebody
+// asks: if nobody did for long, the first answer reaches further back.
+func (h *histogram) recent(now time.Time) *tallies {
+	counts := h.load()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for len(h.past) > 1 && now.Sub(h.past[1].at) >= Window {
+		h.past = slices.Delete(h.past, 0, 1)
+	}
+	var since tallies
+	if len(h.past) > 0 && now.Sub(h.past[0].at) >= Window {
+		since = *h.past[0].counts
+	}
+	if len(h.past) == 0 || now.Sub(h.past[len(h.past)-1].at) >= step {
+		h.past = append(h.past, moment{now, counts})
+	}
+	diff := *counts
+	for i := range diff {
+		diff[i] -= min(diff[i], since[i])
+	}
+	return &diff
+}
 
 const (
 	subBits = 3
@@ -148,15 +203,24 @@ func middle(b int) int64 {
 	return low + (int64(1)<<shift)/2
 }
 
-func (h *histogram) quantiles(q []float64, out []int64) {
-	var counts [buckets]uint64
-	var total uint64
+// tallies are a histogram's counts at one moment.
+type tallies [buckets]uint64
+
+func (h *histogram) load() *tallies {
+	t := new(tallies)
 	for i := range h.counts {
-		counts[i] = h.counts[i].Load()
-		total += counts[i]
+		t[i] = h.counts[i].Load()
+	}
+	return t
+}
+
+// quantiles sets out to the values of the shares q, if there are any values, and returns how many there are.
+func (counts *tallies) quantiles(q []float64, out []int64) (total uint64) {
+	for _, n := range counts {
+		total += n
 	}
 	if total == 0 {
-		return
+		return 0
 	}
 	for i, share := range q {
 		rank := max(uint64(math.Ceil(share*float64(total))), 1)
@@ -168,4 +232,5 @@ func (h *histogram) quantiles(q []float64, out []int64) {
 			}
 		}
 	}
+	return total
 }
