@@ -27,8 +27,6 @@ func newEchoServer(addr string, dataSize int) (*echoServer, error) {
 	return &echoServer{listener: l, data: make([]byte, dataSize)}, nil
 }
 
-func (s *echoServer) addr() string { return s.listener.Addr().String() }
-
 // serve accepts connections until the listener is closed.
 func (s *echoServer) serve() error {
 	for {

@@ -79,7 +79,7 @@ func (c *comparison) startRival(ctx context.Context, m *contestant) (r *rival, e
 	if err != nil {
 		return nil, err
 	}
-	s, err := m.start(ctx, dir, false, c.profiles != "")
+	s, err := m.start(ctx, dir, options{pprof: c.profiles != "" && m.name == "zebu"})
 	if err != nil {
 		return nil, err
 	}
@@ -137,13 +137,9 @@ func (c *comparison) phase(ctx context.Context, r *rival, p phase, round int) er
 	case p.name == "delete":
 		run.Duration = 0
 	}
-	admin := r.admin
-	if r.maker.name != "zebu" {
-		admin = ""
-	}
 	file := filepath.Join(c.profiles, fmt.Sprintf("%s-%d.pprof", p.name, round))
 	res, err := r.measure(func() (*Result, error) {
-		return withProfile(ctx, admin, c.size.phase, file, func() (*Result, error) { return t.mixed(ctx, mustMix(p.mix), run) })
+		return withProfile(ctx, r.admin, c.size.phase, file, func() (*Result, error) { return t.mixed(ctx, mustMix(p.mix), run) })
 	})
 	if err == nil {
 		err = complete(ctx, res)
@@ -176,7 +172,7 @@ func treeScenario(ctx context.Context, c *comparison) error {
 }
 
 func (c *comparison) fillTree(ctx context.Context, m *contestant, dir string) error {
-	s, err := m.start(ctx, dir, false, false)
+	s, err := m.start(ctx, dir, options{})
 	if err != nil {
 		return err
 	}
@@ -202,7 +198,7 @@ func (c *comparison) fillTree(ctx context.Context, m *contestant, dir string) er
 }
 
 func (c *comparison) restartTree(ctx context.Context, m *contestant, dir string) error {
-	s, err := m.start(ctx, dir, false, false)
+	s, err := m.start(ctx, dir, options{})
 	if err != nil {
 		return err
 	}
@@ -221,7 +217,8 @@ var pacedWrites = Run{Rate: 1000}
 
 // snapshotTree times writes without and with a snapshot under way.
 func (c *comparison) snapshotTree(ctx context.Context, m *contestant, dir string) error {
-	s, err := m.start(ctx, dir, true, false)
+	onlyWhenAsked := []string{"snapCount=100000000"}
+	s, err := m.start(ctx, dir, options{admin: true, lines: onlyWhenAsked})
 	if err != nil {
 		return err
 	}
@@ -294,7 +291,7 @@ func sessionsScenario(ctx context.Context, c *comparison) error {
 
 // withSessions calls f with a fresh server, many sessions on it, and the memory that it had taken before them.
 func (c *comparison) withSessions(ctx context.Context, m *contestant, dir string, f func(s *server, p *pool, empty int64) error) error {
-	s, err := m.start(ctx, dir, false, false)
+	s, err := m.start(ctx, dir, options{})
 	if err != nil {
 		return err
 	}

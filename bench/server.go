@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -91,22 +92,27 @@ type server struct {
 	startTime time.Duration // from the start of the process until it answered
 }
 
+// options are what a server is started with beyond settings.
+type options struct {
+	admin bool     // with an admin server
+	pprof bool     // with zebu's profiling endpoints, and the admin server that has them
+	lines []string // of the configuration
+}
+
 // start runs c on dir, which may hold data from before, and waits until it serves clients.
-func (c *contestant) start(ctx context.Context, dir string, admin, pprof bool) (*server, error) {
+func (c *contestant) start(ctx context.Context, dir string, opt options) (*server, error) {
 	s := &server{maker: c}
-	cfg := peers.Config{Dir: dir, Extra: settings}
-	if admin || pprof {
+	cfg := peers.Config{Dir: dir, Extra: slices.Concat(settings, opt.lines)}
+	if opt.admin || opt.pprof {
 		port, err := peers.FreePort()
 		if err != nil {
 			return nil, err
 		}
 		s.admin = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
-		cfg.Extra = append([]string{
-			"admin.enableServer=true", "admin.serverAddress=127.0.0.1", fmt.Sprintf("admin.serverPort=%d", port),
-			"admin.rateLimiterIntervalInMS=1",
-		}, settings...)
+		cfg.Extra = append(cfg.Extra, "admin.enableServer=true", "admin.serverAddress=127.0.0.1",
+			fmt.Sprintf("admin.serverPort=%d", port), "admin.rateLimiterIntervalInMS=1")
 	}
-	if pprof && c.name == "zebu" {
+	if opt.pprof {
 		cfg.Properties = []string{"zebu.pprof.enabled=true"}
 	}
 	begin := time.Now()
