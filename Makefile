@@ -38,7 +38,7 @@ fuzz:
 	done
 
 bench: build
-	$(GO) run ./bench compare
+	$(GO) run ./bench compare --out bench/RESULTS.md
 
 generate:
 	$(GO) generate ./...
