@@ -80,6 +80,13 @@ type Replica struct {
 	buf   []byte
 	out   []Output
 	ended []Ended
+	fired []Fired
+}
+
+// Fired tells how many watches one change fired.
+type Fired struct {
+	Type    proto.EventType
+	Watches int
 }
 
 // Ended is an ephemeral node that was deleted because its session ended.
@@ -92,8 +99,7 @@ type Ended struct {
 type Counts struct {
 	DigestMismatches int64
 	ExpiredSessions  int64
-	WatchesFired     [5]int64 // by proto.EventType
-	Transactions     int64    // applied, errors included
+	Transactions     int64 // applied, errors included
 	FailedTxns       int64
 }
 

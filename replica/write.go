@@ -170,6 +170,13 @@ func (r *Replica) TakeEnded() []Ended {
 	return ended
 }
 
+// TakeFired returns how many watches the changes since the last call fired. The result is valid until the next Apply.
+func (r *Replica) TakeFired() []Fired {
+	fired := r.fired
+	r.fired = r.fired[:0]
+	return fired
+}
+
 // contiguous holds zxids to the rule of spec 2.2: gapless within an epoch, ascending across epochs.
 func contiguous(last, next proto.Zxid) error {
 	if next == last+1 || next.Epoch() > last.Epoch() {
@@ -347,9 +354,11 @@ func (r *Replica) fire(z proto.Zxid) {
 	for i := range r.res.Changes {
 		ch := &r.res.Changes[i]
 		r.hits = r.watches.Fire(r.hits[:0], ch.Type, ch.Path)
+		if len(r.hits) > 0 {
+			r.fired = append(r.fired, Fired{ch.Type, len(r.hits)})
+		}
 		for _, id := range r.hits {
 			c := r.conns[id]
-			r.counts.WatchesFired[ch.Type]++
 			if !r.tree.Permits(ch.ACL, proto.PermRead, c.IDs) {
 				continue
 			}

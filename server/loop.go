@@ -65,6 +65,7 @@ func (l *loop) runLog() {
 		if job.roll {
 			log.Roll()
 		}
+		l.s.met.BatchSize.Observe(int64(job.batch.Len()))
 		job.err = log.Append(job.batch)
 		l.fromLog <- job
 	}
@@ -222,6 +223,7 @@ func (l *loop) settle() {
 func (l *loop) deliver() {
 	outs, buf := l.s.rep.Outputs()
 	l.s.auditEnded()
+	l.s.countFired()
 	if len(outs) == 0 {
 		return
 	}

@@ -2,9 +2,11 @@ package server
 
 import (
 	"math"
+	"strings"
 	"time"
 
 	"zebu/proto"
+	"zebu/replica"
 )
 
 // tally sums packets, latencies and response sizes. Every connection keeps two, one for cons and one for srvr, because the
@@ -91,4 +93,38 @@ func (c *conn) record(op proto.OpCode, xid int32, z proto.Zxid, at, now proto.Mi
 func (c *conn) received(n int64) {
 	c.stats.received += n
 	c.total.received += n
+}
+
+// namespace is the first element of the path that a request is about, "" if it is about none or about the root. It
+// aliases the request.
+func namespace(req *replica.Request) string {
+	switch req.Op {
+	case proto.OpPing, proto.OpMulti, proto.OpMultiRead, proto.OpSetWatches, proto.OpSetWatches2, proto.OpWhoAmI,
+		proto.OpCloseSession, proto.OpReconfig, proto.OpSync:
+		return ""
+	}
+	d := proto.NewDecoder(req.Body)
+	path := d.Str()
+	if len(path) < 2 || path[0] != '/' {
+		return ""
+	}
+	ns, _, _ := strings.Cut(path[1:], "/")
+	return ns
+}
+
+// countFired counts the watches that the last changes fired, by kind of event.
+func (s *Server) countFired() {
+	for _, f := range s.rep.TakeFired() {
+		n := int64(f.Watches)
+		switch f.Type {
+		case proto.EventNodeCreated:
+			s.met.NodeCreatedWatcher.Observe(n)
+		case proto.EventNodeDeleted:
+			s.met.NodeDeletedWatcher.Observe(n)
+		case proto.EventNodeDataChanged:
+			s.met.NodeChangedWatcher.Observe(n)
+		case proto.EventNodeChildrenChanged:
+			s.met.NodeChildrenWatcher.Observe(n)
+		}
+	}
 }
