@@ -3,7 +3,6 @@ package znode
 import (
 	"errors"
 	"fmt"
-	"strings"
 
 	"zebu/proto"
 )
@@ -125,7 +124,7 @@ func (t *Tree) applyCreate(h *proto.TxnHeader, x *txn, st *proto.Stat, res *Resu
 }
 
 func (t *Tree) applyDelete(path string, z proto.Zxid, res *Result) proto.ErrCode {
-	if !strings.Contains(path, "/") {
+	if !splittable(path) {
 		return proto.ErrNoNode
 	}
 	parentPath, name := split(path)

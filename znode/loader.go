@@ -45,16 +45,16 @@ func (l *Loader) AddACL(id int64, acl []proto.ACL) error {
 func (l *Loader) AddNode(path string, data []byte, aclID int64, st *proto.StatPersisted) error {
 	parent, name := uint32(0), ""
 	if path != "" {
-		slash := strings.LastIndexByte(path, '/')
-		if slash < 0 || slash == len(path)-1 {
+		if !splittable(path) {
 			return fmt.Errorf("load node %q: %w", path, errTxnPath)
 		}
-		name = path[slash+1:]
-		if l.parent == 0 || l.parentPath != path[:slash] {
-			if l.parent = l.t.resolve(path[:slash]); l.parent == 0 {
+		var parentPath string
+		parentPath, name = split(path)
+		if l.parent == 0 || l.parentPath != parentPath {
+			if l.parent = l.t.resolve(parentPath); l.parent == 0 {
 				return fmt.Errorf("load node %q: %w", path, errNoParent)
 			}
-			l.parentPath = strings.Clone(path[:slash])
+			l.parentPath = strings.Clone(parentPath)
 		}
 		parent = l.parent
 	}

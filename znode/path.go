@@ -53,6 +53,13 @@ func split(path string) (parent, name string) {
 	return path[:i], path[i+1:]
 }
 
+// splittable says whether split makes of path what a node's path is made of. The root's second name is not for use in
+// front of a child's.
+func splittable(path string) bool {
+	i := strings.LastIndexByte(path, '/')
+	return i >= 0 && i < len(path)-1 && path[:i] != "/"
+}
+
 // watched is the name that watches know a node by: the root is "/".
 func watched(path string) string {
 	if path == "" {

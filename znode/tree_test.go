@@ -180,7 +180,7 @@ func TestLoaderErrors(t *testing.T) {
 	if err := l.AddNode("", nil, -1, &st); err != nil {
 		t.Fatal(err)
 	}
-	for _, p := range []string{"", "/", "a", "/a/b", "/a/", "//"} {
+	for _, p := range []string{"", "/", "a", "/a/b", "/a/", "//", "//a"} {
 		if err := l.AddNode(p, nil, -1, &st); err == nil {
 			t.Errorf("%q is fine", p)
 		}

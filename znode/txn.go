@@ -2,7 +2,6 @@ package znode
 
 import (
 	"errors"
-	"strings"
 
 	"zebu/proto"
 )
@@ -129,7 +128,7 @@ func creatable(path string, d *proto.Decoder) error {
 	if d.Err() != nil {
 		return d.Err()
 	}
-	if strings.LastIndexByte(path, '/') < 0 || strings.HasSuffix(path, "/") {
+	if !splittable(path) {
 		return errTxnPath
 	}
 	return nil
