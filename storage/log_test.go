@@ -248,7 +248,7 @@ func TestNoRoomToPreallocateIsNoFailure(t *testing.T) {
 // TestTornBatch loses random sectors of the last batch, which was never acknowledged, in any order.
 func TestTornBatch(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
-	for i := range 300 {
+	for i := range 100 {
 		opt := options(t.TempDir())
 		opt.NoSync = true
 		size := rng.IntN(700)

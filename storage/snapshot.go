@@ -122,9 +122,10 @@ func (s *snapWriter) counted(what string, want, got int) {
 	}
 }
 
-// SnapshotTails says what a snapshot ends with after its body.
+// SnapshotTails says what a snapshot ends with after its body. ZooKeeper 3.9 reads no snapshot whose Digest differs from
+// its own digest.enabled if LastZxid is there: it takes the one for the other. Zebu reads them all.
 type SnapshotTails struct {
-	Digest   bool // the tree's digest, if the image has one
+	Digest   bool // the tree's digest; an empty one if the image has none
 	LastZxid bool // the zxid, which readers before 3.9 pass over
 }
 
@@ -135,9 +136,14 @@ func WriteSnapshotStream(w io.Writer, img Image, tails SnapshotTails) error {
 	s.buf = h.Append(s.buf)
 	s.body(img)
 	s.seal()
-	if digest, ok := img.Digest(); ok && tails.Digest {
+	if tails.Digest {
+		z := img.Zxid()
+		digest, ok := img.Digest()
+		if !ok { // ZooKeeper's way to say that there is none; it must be there if the reader expects one
+			z, digest = 0, 0
+		}
 		d := proto.TxnDigest{Version: proto.DigestVersion, TreeDigest: digest}
-		s.buf = d.Append(proto.AppendInt64(s.buf, int64(img.Zxid())))
+		s.buf = d.Append(proto.AppendInt64(s.buf, int64(z)))
 		s.seal()
 	}
 	if tails.LastZxid {

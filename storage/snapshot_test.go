@@ -114,6 +114,18 @@ func TestSnapshotTails(t *testing.T) {
 	}
 }
 
+func TestImageWithoutDigest(t *testing.T) {
+	var buf bytes.Buffer
+	if err := WriteSnapshotStream(&buf, image(3), SnapshotTails{Digest: true, LastZxid: true}); err != nil {
+		t.Fatal(err)
+	}
+	tail, err := ReadSnapshotStream(&buf, &memImage{})
+	want := SnapshotTail{HasDigest: true, DigestVersion: 2, HasLastZxid: true, LastZxid: 3}
+	if err != nil || tail != want {
+		t.Errorf("%+v, %v; want %+v", tail, err, want)
+	}
+}
+
 func TestDigestOfOldVersion(t *testing.T) {
 	var buf bytes.Buffer
 	if err := WriteSnapshotStream(&buf, image(9), SnapshotTails{}); err != nil {
@@ -169,7 +181,7 @@ func TestEveryDamageIsFound(t *testing.T) {
 		t.Fatal(err)
 	}
 	b := buf.Bytes()
-	firstSeal := len(b) - 8 - sealSize - sealSize // without digests what remains is a whole snapshot
+	lastTail, digestTail := 8+sealSize, 8+4+8+sealSize // what remains without them is a whole snapshot
 	for i := range b {
 		bad := slices.Clone(b)
 		bad[i] ^= 1
@@ -180,7 +192,7 @@ func TestEveryDamageIsFound(t *testing.T) {
 		if err == nil {
 			t.Errorf("byte %d changed, and it was read", i)
 		}
-		if VerifySnapshotStream(bytes.NewReader(b[:i])) == nil && i < firstSeal {
+		if VerifySnapshotStream(bytes.NewReader(b[:i])) == nil && i != len(b)-lastTail && i != len(b)-lastTail-digestTail {
 			t.Errorf("cut at %d, and it is valid", i)
 		}
 	}
