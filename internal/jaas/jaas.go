@@ -1,6 +1,7 @@
 // Package jaas reads JAAS login configuration files, the form in which ZooKeeper keeps SASL credentials: named
 // sections, each a list of login modules with a control flag and options. The grammar is that of Java's default
-// implementation (javax.security.auth.login.Configuration), without its expansion of ${property} in values.
+// implementation (javax.security.auth.login.Configuration), with two differences: ${property} in a value stands for
+// itself, and numbers need no quotes.
 package jaas
 
 import "strings"

@@ -67,9 +67,6 @@ func (p *parser) section() Section {
 	for p.err == nil && (p.kind != punctuation || p.token != "}") {
 		s = append(s, p.module())
 	}
-	if len(s) == 0 {
-		p.fail(p.line, "the section has no login module")
-	}
 	p.punctuation("}")
 	p.punctuation(";")
 	return s
@@ -184,7 +181,8 @@ func (p *parser) skipSpace() {
 	}
 }
 
-// quoted reads a string in double quotes, with Java's escapes; it must end on its line.
+// quoted reads a string in double quotes, with Java's escapes; it must end on its line unless a backslash precedes the
+// line's end.
 func (p *parser) quoted() {
 	var b strings.Builder
 	for p.off++; p.off < len(p.text); p.off++ {
@@ -197,8 +195,7 @@ func (p *parser) quoted() {
 			p.fail(p.line, "the string is not closed")
 			return
 		case '\\':
-			if p.off+1 < len(p.text) && p.text[p.off+1] != '\n' {
-				p.off++
+			if p.off++; p.off < len(p.text) {
 				b.WriteByte(p.escape())
 			}
 		default:
@@ -212,6 +209,9 @@ func (p *parser) quoted() {
 // last.
 func (p *parser) escape() byte {
 	c := p.text[p.off]
+	if c == '\n' {
+		p.line++
+	}
 	if i := strings.IndexByte("abfnrtv", c); i >= 0 {
 		return "\a\b\f\n\r\t\v"[i]
 	}
