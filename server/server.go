@@ -215,6 +215,9 @@ func (s *Server) Run(ctx context.Context) error {
 	return errors.Join(err, s.store.Close())
 }
 
+// Close releases what New opened, for a server that is not to be run.
+func (s *Server) Close() error { return errors.Join(s.listener.Close(), s.store.Close()) }
+
 // stop ends every connection and every goroutine but the log's.
 func (s *Server) stop() {
 	s.ending.Store(true)

@@ -13,6 +13,7 @@ const (
 	exitUnexpected = 1
 	exitInvalid    = 2 // invocation or configuration
 	exitDataDir    = 3
+	exitAdmin      = 4
 	exitTxnLog     = 10 // the log, or the state it leads to, can no longer be trusted
 	exitPort       = 14
 )
