@@ -4,9 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
-
-	"zebu/proto"
 )
 
 // derive fills in the values that follow from others, and corrects those that ZooKeeper corrects, with a warning.
@@ -24,10 +21,7 @@ func (l *loader) derive() {
 	if c.Limits.ExtraSize < 0 {
 		c.Limits.ExtraSize = c.Limits.MaxBuffer
 	}
-	if c.Log.MaxWriteQueuePoll < 0 {
-		c.Log.MaxWriteQueuePoll = (c.Log.FlushDelay / 3).Truncate(time.Millisecond)
-	}
-	if c.Auth.RequireSASL {
+	if c.Auth.requireSASL {
 		c.Auth.Enforce, c.Auth.EnforceSchemes = true, []string{"sasl"}
 	}
 	if c.Quorum.ObserverMasterPort < 0 {
@@ -125,7 +119,7 @@ func (l *loader) checkAuth() {
 		builtin := scheme == "digest" && a.Digest || scheme == "ip"
 		if a.Enforce && !builtin && !a.HasScheme(scheme) {
 			key := "enforce.auth.schemes"
-			if a.RequireSASL {
+			if a.requireSASL {
 				key = "sessionRequireClientSASLAuth"
 			}
 			l.refuse(key, fmt.Sprintf("scheme %q is not available: no authProvider.<n> names its provider", scheme))
@@ -190,22 +184,4 @@ func (l *loader) checkQuorumAuth() {
 func (c *Config) Distributed() bool { return c.Quorum.Voters() > 1 || !c.Quorum.Standalone }
 
 // Voters counts the members that vote.
-func (q *Quorum) Voters() int {
-	n := 0
-	for i := range q.Servers {
-		if !q.Servers[i].Observer {
-			n++
-		}
-	}
-	return n
-}
-
-// Member returns the member with an id, nil if there is none.
-func (q *Quorum) Member(id proto.ServerID) *Member {
-	for i := range q.Servers {
-		if q.Servers[i].ID == id {
-			return &q.Servers[i]
-		}
-	}
-	return nil
-}
+func (q *Quorum) Voters() int { return q.Config.Voters().Len() }

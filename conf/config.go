@@ -63,10 +63,6 @@ type Client struct {
 type Session struct {
 	MinTimeout proto.Millis // minSessionTimeout, default 2 ticks
 	MaxTimeout proto.Millis // maxSessionTimeout, default 20 ticks
-	// Local (localSessionsEnabled) keeps new sessions on the server that accepted them (spec 13.1).
-	Local bool
-	// LocalUpgrade (localSessionsUpgradingEnabled) makes a local session global when it needs an ephemeral node.
-	LocalUpgrade bool
 	// CloseTxn (closeSessionTxn.enabled) writes the paths deleted by a closing session into its transaction.
 	CloseTxn bool
 }
@@ -114,18 +110,12 @@ type Throttle struct {
 
 // TxnLog is the transaction log (spec 10.1).
 type TxnLog struct {
-	PreAlloc  int64         // preAllocSize, in bytes (KiB in the file)
-	SizeLimit int64         // txnLogSizeLimitInKb, in bytes; negative: no limit
-	ForceSync bool          // forceSync: fsync before a write is acknowledged
-	FsyncWarn time.Duration // fsync.warningthresholdms
-	// MaxBatch (maxBatchSize) is the most requests in one write and fsync.
-	MaxBatch int
-	// FlushDelay (flushDelay) is how long a batch may wait for more, 0 for not at all.
-	FlushDelay time.Duration
-	// MaxWriteQueuePoll (maxWriteQueuePollTime) is the longest wait for one more request, a third of FlushDelay unless set.
-	MaxWriteQueuePoll time.Duration
-	AutoCreateDirs    bool // datadir.autocreate: make missing directories
-	AutoCreateDB      bool // db.autocreate: an empty data directory counts as an empty database
+	PreAlloc       int64         // preAllocSize, in bytes (KiB in the file)
+	SizeLimit      int64         // txnLogSizeLimitInKb, in bytes; negative: no limit
+	ForceSync      bool          // forceSync: fsync before a write is acknowledged
+	FsyncWarn      time.Duration // fsync.warningthresholdms
+	AutoCreateDirs bool          // datadir.autocreate: make missing directories
+	AutoCreateDB   bool          // db.autocreate: an empty data directory counts as an empty database
 }
 
 // Snapshot is when snapshots are taken, how, and how many are kept (spec 10.3 and 10.4).
@@ -151,7 +141,6 @@ type Tree struct {
 	Digest        bool // digest.enabled: tree digests in transactions and snapshots
 	EnforceQuota  bool // enforceQuota
 	SkipACL       bool // skipACL
-	EagerACLCheck bool // enableEagerACLCheck: a learner checks before it forwards
 	// ContainerCheck (znode.container.checkIntervalMs) is the time between two rounds of the container and TTL reaper.
 	ContainerCheck time.Duration
 	// ContainerPerMinute (znode.container.maxPerMinute) caps container and TTL deletions.
@@ -169,8 +158,6 @@ type Auth struct {
 	DigestAlg string
 	// Digest (DigestAuthenticationProvider.enabled) offers the digest scheme.
 	Digest bool
-	// ForwardedFor (IPAuthenticationProvider.usexforwardedfor) takes AdminServer clients' addresses from X-Forwarded-For.
-	ForwardedFor bool
 	// Schemes are the schemes of authProvider.* that are supported, in no order and without repetition: "sasl",
 	// "ensemble", "digest", "ip". The digest and ip schemes are there without being named.
 	Schemes []string
@@ -193,10 +180,10 @@ type Auth struct {
 	// RemoveHost and RemoveRealm (kerberos.removeHostFromPrincipal, kerberos.removeRealmFromPrincipal) shorten SASL names.
 	RemoveHost, RemoveRealm bool
 	// Enforce (enforce.auth.enabled) refuses requests of connections that proved no identity in one of EnforceSchemes
-	// (enforce.auth.schemes). RequireSASL (sessionRequireClientSASLAuth) sets them to true and "sasl".
+	// (enforce.auth.schemes). The key sessionRequireClientSASLAuth sets them to true and "sasl".
 	Enforce        bool
 	EnforceSchemes []string
-	RequireSASL    bool
+	requireSASL    bool
 }
 
 // Admin is the AdminServer (spec 12.3).

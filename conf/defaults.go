@@ -19,7 +19,7 @@ func javaDefaults() *Config {
 	}
 	c.Log = TxnLog{
 		PreAlloc: 64 << 20, SizeLimit: -1024, ForceSync: true, FsyncWarn: time.Second,
-		MaxBatch: 1000, MaxWriteQueuePoll: -1, AutoCreateDirs: true, AutoCreateDB: true,
+		AutoCreateDirs: true, AutoCreateDB: true,
 	}
 	c.Snapshot = Snapshot{Count: 100000, LogLimit: 4 << 30, LastZxid: true, Retain: 3}
 	c.Tree = Tree{Digest: true, ContainerCheck: time.Minute, ContainerPerMinute: 10000}

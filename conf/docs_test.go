@@ -109,8 +109,6 @@ func derivedDefault(key, text string) string {
 		return "20 `tickTime`"
 	case "jute.maxbuffer.extrasize":
 		return "`jute.maxbuffer`"
-	case "maxWriteQueuePollTime":
-		return "a third of `flushDelay`"
 	}
 	return text
 }

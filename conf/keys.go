@@ -72,8 +72,6 @@ var clientKeys = []keyDef{
 	{name: "tickTime", value: func(c *Config) value { return whole(&c.TickTime, 1) }},
 	{name: "minSessionTimeout", value: func(c *Config) value { return whole(&c.Session.MinTimeout, -1) }},
 	{name: "maxSessionTimeout", value: func(c *Config) value { return whole(&c.Session.MaxTimeout, -1) }},
-	{name: "localSessionsEnabled", value: func(c *Config) value { return boolValue{&c.Session.Local} }},
-	{name: "localSessionsUpgradingEnabled", value: func(c *Config) value { return boolValue{&c.Session.LocalUpgrade} }},
 	{name: "closeSessionTxn.enabled", scope: asProperty, value: func(c *Config) value { return boolValue{&c.Session.CloseTxn} }},
 	{name: "maxClientCnxns", value: func(c *Config) value { return whole(&c.Limits.MaxClientCnxns, 0) }},
 	{name: "maxCnxns", scope: asProperty, value: func(c *Config) value { return whole(&c.Limits.MaxCnxns, 0) }},
@@ -87,9 +85,6 @@ var storageKeys = []keyDef{
 	{name: "txnLogSizeLimitInKb", scope: asProperty, value: func(c *Config) value { return scaled(&c.Log.SizeLimit, -1, 1024) }},
 	{name: "forceSync", scope: asProperty, value: func(c *Config) value { return yesNoValue{&c.Log.ForceSync} }},
 	{name: "fsync.warningthresholdms", scope: asProperty, alias: "fsync.warningthresholdms", value: func(c *Config) value { return millis(&c.Log.FsyncWarn, 0) }},
-	{name: "maxBatchSize", scope: asProperty, value: func(c *Config) value { return whole(&c.Log.MaxBatch, 1) }},
-	{name: "flushDelay", scope: asProperty, value: func(c *Config) value { return millis(&c.Log.FlushDelay, 0) }},
-	{name: "maxWriteQueuePollTime", scope: asProperty, value: func(c *Config) value { return millis(&c.Log.MaxWriteQueuePoll, 0) }},
 	{name: "datadir.autocreate", scope: asProperty, value: func(c *Config) value { return boolValue{&c.Log.AutoCreateDirs} }},
 	{name: "db.autocreate", scope: asProperty, value: func(c *Config) value { return boolValue{&c.Log.AutoCreateDB} }},
 	{name: "snapCount", scope: asProperty, value: func(c *Config) value { return whole(&c.Snapshot.Count, 0) }},
@@ -107,7 +102,6 @@ var treeKeys = []keyDef{
 	{name: "digest.enabled", scope: asProperty, value: func(c *Config) value { return boolValue{&c.Tree.Digest} }},
 	{name: "enforceQuota", scope: asProperty, value: func(c *Config) value { return boolValue{&c.Tree.EnforceQuota} }},
 	{name: "skipACL", scope: asProperty, value: func(c *Config) value { return yesNoValue{&c.Tree.SkipACL} }},
-	{name: "enableEagerACLCheck", scope: asProperty, value: func(c *Config) value { return boolValue{&c.Tree.EagerACLCheck} }},
 	{name: "znode.container.checkIntervalMs", scope: bare, value: func(c *Config) value { return millis(&c.Tree.ContainerCheck, 1) }},
 	{name: "znode.container.maxPerMinute", scope: bare, value: func(c *Config) value { return whole(&c.Tree.ContainerPerMinute, 1) }},
 	{name: "znode.container.maxNeverUsedIntervalMs", scope: bare, value: func(c *Config) value { return millis(&c.Tree.ContainerMaxNeverUsed, 0) }},
@@ -117,7 +111,6 @@ var authKeys = []keyDef{
 	{name: "DigestAuthenticationProvider.superDigest", scope: asProperty, value: func(c *Config) value { return textValue{&c.Auth.SuperDigest} }},
 	{name: "DigestAuthenticationProvider.digestAlg", scope: asProperty, value: func(c *Config) value { return enumValue{&c.Auth.DigestAlg, digestAlgorithms} }},
 	{name: "DigestAuthenticationProvider.enabled", scope: asProperty, value: func(c *Config) value { return boolValue{&c.Auth.Digest} }},
-	{name: "IPAuthenticationProvider.usexforwardedfor", scope: asProperty, value: func(c *Config) value { return boolValue{&c.Auth.ForwardedFor} }},
 	{name: "SASLAuthenticationProvider.superPassword", scope: asProperty, value: func(c *Config) value { return textValue{&c.Auth.SASLSuperPassword} }},
 	{name: "X509AuthenticationProvider.superUser", scope: asProperty, value: func(c *Config) value { return textValue{&c.Auth.X509SuperUser} }},
 	{name: "letAnySaslUserDoX", scope: asProperty, value: func(c *Config) value { return textValue{&c.Auth.LetAnySASLUser} }},
@@ -129,7 +122,7 @@ var authKeys = []keyDef{
 	{name: "kerberos.removeRealmFromPrincipal", scope: asProperty, value: func(c *Config) value { return boolValue{&c.Auth.RemoveRealm} }},
 	{name: "enforce.auth.enabled", scope: asProperty, value: func(c *Config) value { return boolValue{&c.Auth.Enforce} }},
 	{name: "enforce.auth.schemes", scope: asProperty, value: func(c *Config) value { return listValue{&c.Auth.EnforceSchemes} }},
-	{name: "sessionRequireClientSASLAuth", scope: asProperty, value: func(c *Config) value { return boolValue{&c.Auth.RequireSASL} }},
+	{name: "sessionRequireClientSASLAuth", scope: asProperty, value: func(c *Config) value { return boolValue{&c.Auth.requireSASL} }},
 }
 
 // digestAlgorithms are the hashes that Java's MessageDigest names and the digest scheme may use.
@@ -204,6 +197,9 @@ var quorumKeys = []keyDef{
 var quorumTuning = []keyDef{
 	{name: "commitLogCount", scope: asProperty, value: func(c *Config) value { return whole(&c.Quorum.CommitLogCount, 0) }},
 	{name: "snapshotSizeFactor", scope: asProperty, value: func(c *Config) value { return anyFloat{&c.Quorum.SnapshotSizeFactor} }},
+	{name: "localSessionsEnabled", value: func(c *Config) value { return boolValue{&c.Quorum.LocalSessions} }},
+	{name: "localSessionsUpgradingEnabled", value: func(c *Config) value { return boolValue{&c.Quorum.LocalSessionsUpgrading} }},
+	{name: "enableEagerACLCheck", scope: asProperty, value: func(c *Config) value { return boolValue{&c.Quorum.EagerACLCheck} }},
 	{name: "leaderServes", scope: asProperty, value: func(c *Config) value { return yesNoValue{&c.Quorum.LeaderServes} }},
 	{name: "cnxTimeout", scope: asProperty, value: func(c *Config) value { return millis(&c.Quorum.ConnTimeout, 1) }},
 	{name: "quorumCnxnTimeoutMs", scope: asProperty, value: func(c *Config) value { return millis(&c.Quorum.HandshakeTimeout, -1) }},

@@ -4,20 +4,17 @@ import (
 	"time"
 
 	"zebu/proto"
+	"zebu/quorum"
 )
 
 // Quorum is what a member of an ensemble needs to know.
 type Quorum struct {
 	// ServerID is the number in dataDir/myid, -1 without that file.
 	ServerID proto.ServerID
-	// Servers are the members, in ascending order of id.
-	Servers []Member
-	// Groups and Weights (group.G, weight.N) make a hierarchical quorum; nil for plain majorities.
-	Groups  map[int64][]proto.ServerID
-	Weights map[proto.ServerID]int64
-	// Version is the configuration's version, from the dynamic file's name.
-	Version proto.Zxid
-	// DynamicFile (dynamicConfigFile) holds Servers, Groups and Weights, "" if zoo.cfg holds them.
+	// Config is the ensemble: the server.N, group.G and weight.N lines, and the version that the dynamic file's name
+	// gives. Without such lines it has no members.
+	Config quorum.Config
+	// DynamicFile (dynamicConfigFile) holds the ensemble's lines, "" if zoo.cfg does.
 	DynamicFile string
 
 	CommitLogCount           int     // commitLogCount: transactions kept in memory for learners
@@ -37,6 +34,9 @@ type Quorum struct {
 	MultiAddress             bool          // multiAddress.enabled
 	MultiAddressCheck        bool          // multiAddress.reachabilityCheckEnabled
 	MultiAddressCheckTimeout time.Duration // multiAddress.reachabilityCheckTimeoutMs
+	LocalSessions            bool          // localSessionsEnabled: new sessions live on the server that accepted them (spec 13.1)
+	LocalSessionsUpgrading   bool          // localSessionsUpgradingEnabled: a local session turns global when it needs an ephemeral node
+	EagerACLCheck            bool          // enableEagerACLCheck: a learner checks ACLs before it forwards a request
 	LeaderServes             bool          // leaderServes
 	ConnTimeout              time.Duration // cnxTimeout
 	HandshakeTimeout         time.Duration // quorumCnxnTimeoutMs; negative: TickTime * SyncLimit
@@ -58,19 +58,4 @@ type Quorum struct {
 	SASLLearnerRequired      bool          // quorum.auth.learnerRequireSasl
 	SASLServerSection        string        // quorum.auth.server.saslLoginContext
 	SASLLearnerSection       string        // quorum.auth.learner.saslLoginContext
-}
-
-// Member is one server of an ensemble: a server.N line.
-type Member struct {
-	ID       proto.ServerID
-	Addrs    []PeerAddr // one, or several with multiAddress.enabled
-	Observer bool
-	Client   HostPort // client address, if the line gives one
-}
-
-// PeerAddr is one address of a member.
-type PeerAddr struct {
-	Host     string
-	Quorum   int // quorum port
-	Election int // election port
 }

@@ -3,6 +3,7 @@ package conf
 // The reasons that several keys share.
 const (
 	tlsLater     = "not supported yet: TLS comes with a later version"
+	noTimers     = "has no effect: batches form by themselves, from what arrives while one is being written; nothing waits"
 	noCache      = "has no effect: replies are encoded straight from the tree, there is no response cache"
 	noPipeline   = "has no effect: it sizes ZooKeeper's internal threads and queues, which zebu does not have"
 	noWatchPool  = "has no effect: it tunes a watch manager of ZooKeeper's; zebu's registry is compact by design"
@@ -19,6 +20,10 @@ var unhonoured = []keyDef{
 	{name: "serverCnxnFactory", scope: asProperty, silent: true, note: "has no effect: there is one connection layer, for plain connections and TLS"},
 	{name: "quorum.auth.kerberos.servicePrincipal", note: noKerberos},
 	{name: "quorum.cnxn.threads.size", note: noPipeline},
+	{name: "maxBatchSize", scope: asProperty, note: "has no effect: a batch is bounded by its bytes"},
+	{name: "flushDelay", scope: asProperty, note: noTimers},
+	{name: "maxWriteQueuePollTime", scope: asProperty, note: noTimers},
+	{name: "IPAuthenticationProvider.usexforwardedfor", scope: asProperty, note: "not supported: a client's address is that of its connection; anyone can write that header"},
 	{name: "maxResponseCacheSize", scope: asProperty, note: noCache},
 	{name: "maxGetChildrenResponseCacheSize", scope: asProperty, note: noCache},
 	{name: "commitProcessor.numWorkerThreads", scope: asProperty, note: noPipeline},

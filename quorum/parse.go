@@ -57,19 +57,28 @@ func (c *Config) parseLine(line string) error {
 		c.Version = proto.Zxid(v)
 		return nil
 	}
+	if err := c.Set(key, value); err != nil {
+		return fmt.Errorf("%s: %w", key, err)
+	}
+	return nil
+}
+
+// Set takes one server.N, group.G or weight.N line, in place of an earlier one for the same key. Its error says what was
+// expected, without the key.
+func (c *Config) Set(key, value string) error {
 	kind, number, _ := strings.Cut(key, ".")
 	if kind != "server" && kind != "group" && kind != "weight" {
-		return fmt.Errorf("%q: expected server.N, group.N, weight.N or version", key)
+		return errors.New("expected server.N, group.N or weight.N")
 	}
 	id, err := strconv.ParseInt(number, 10, 64)
 	if err != nil || id < 0 {
-		return fmt.Errorf("%q: expected a number from 0 after the dot", key)
+		return errors.New("expected a number, 0 or more, behind the dot")
 	}
 	switch kind {
 	case "server":
 		m, err := ParseMember(proto.ServerID(id), value)
 		if err != nil {
-			return fmt.Errorf("%s: %w", key, err)
+			return err
 		}
 		if old := c.Member(m.ID); old != nil {
 			*old = m
@@ -89,7 +98,7 @@ func (c *Config) parseGroup(id int64, value string) error {
 	for s := range strings.SplitSeq(value, ":") {
 		sid, err := strconv.ParseInt(s, 10, 64)
 		if err != nil {
-			return fmt.Errorf("group.%d: %q: expected server ids between colons", id, value)
+			return fmt.Errorf("%q: expected server ids between colons", value)
 		}
 		g.Servers = append(g.Servers, proto.ServerID(sid))
 	}
@@ -106,7 +115,7 @@ func (c *Config) parseGroup(id int64, value string) error {
 func (c *Config) parseWeight(id proto.ServerID, value string) error {
 	v, err := strconv.ParseInt(value, 10, 64)
 	if err != nil || v < 0 || v > maxWeight {
-		return fmt.Errorf("weight.%d: %q: expected a whole number from 0 to %d", id, value, int64(maxWeight))
+		return fmt.Errorf("%q: expected a whole number from 0 to %d", value, int64(maxWeight))
 	}
 	for i := range c.Weights {
 		if c.Weights[i].ID == id {

@@ -104,7 +104,7 @@ func printTable(w io.Writer, c *conf.Config, given bool) error {
 	}
 	mode := "a standalone server"
 	if c.Distributed() {
-		mode = fmt.Sprintf("a member of an ensemble of %d", len(c.Quorum.Servers))
+		mode = fmt.Sprintf("a member of an ensemble of %d", len(c.Quorum.Config.Members))
 	}
 	fmt.Fprintf(w, "\nValid: %s.\n", mode)
 	if len(c.Warnings()) > 0 {

@@ -95,7 +95,7 @@ func serve(ctx context.Context, l launch) error {
 func errEnsemble(c *conf.Config) error {
 	return fmt.Errorf("this version runs standalone servers; %s describes an ensemble of %d servers, %d of them voting. "+
 		"Keep ZooKeeper for it, or take the server.N lines and standaloneEnabled=false out for a standalone server",
-		c.File, len(c.Quorum.Servers), c.Quorum.Voters())
+		c.File, len(c.Quorum.Config.Members), c.Quorum.Voters())
 }
 
 // announce tells how to connect to a server that listens at addr, and where the data lies.
