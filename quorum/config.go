@@ -51,8 +51,12 @@ type Weight struct {
 	Value int64
 }
 
-// maxWeight keeps sums of weights far from overflow.
-const maxWeight = 1 << 32
+const (
+	// maxWeight keeps sums of weights far from overflow.
+	maxWeight = 1 << 32
+	// maxMembers bounds the work that a peer's configuration can cause.
+	maxMembers = 1024
+)
 
 // Hierarchical says whether c has groups or weights.
 func (c *Config) Hierarchical() bool { return len(c.Groups) > 0 || len(c.Weights) > 0 }
@@ -103,14 +107,7 @@ func (c *Config) Verifier() Verifier {
 
 // SameMembers says whether c and o differ in nothing but the version: the change from one to the other needs no
 // new election.
-func (c *Config) SameMembers(o *Config) bool {
-	return slices.EqualFunc(c.Members, o.Members, func(a, b Member) bool {
-		return a.ID == b.ID && a.Observer == b.Observer && a.Client == b.Client && slices.Equal(a.Addrs, b.Addrs)
-	}) &&
-		slices.EqualFunc(c.Groups, o.Groups, func(a, b Group) bool {
-			return a.ID == b.ID && slices.Equal(a.Servers, b.Servers)
-		}) && slices.Equal(c.Weights, o.Weights)
-}
+func (c *Config) SameMembers(o *Config) bool { return c == o || c.lines() == o.lines() }
 
 // Check sorts c's lists and says what ZooKeeper would not run with.
 func (c *Config) Check() error {
@@ -119,6 +116,9 @@ func (c *Config) Check() error {
 	slices.SortFunc(c.Weights, func(a, b Weight) int { return int(a.ID - b.ID) })
 	if c.Voters().Len() == 0 {
 		return errors.New("expected a participant")
+	}
+	if max(len(c.Members), len(c.Groups), len(c.Weights)) > maxMembers {
+		return fmt.Errorf("expected no more than %d servers", maxMembers)
 	}
 	if !c.Hierarchical() {
 		return nil
@@ -134,8 +134,12 @@ func (c *Config) checkGroups() error {
 			if !grouped.Add(id) {
 				return fmt.Errorf("server %d is in more than one group", id)
 			}
-			if m := c.Member(id); m == nil {
+			m := c.Member(id)
+			if m == nil {
 				return fmt.Errorf("group %d names server %d, which has no server line", g.ID, id)
+			}
+			if m.Observer && !slices.ContainsFunc(c.Weights, func(w Weight) bool { return w.ID == id }) {
+				return fmt.Errorf("group %d names server %d, an observer without a weight", g.ID, id)
 			}
 		}
 	}
@@ -151,6 +155,11 @@ func (c *Config) checkGroups() error {
 // ends it, without a newline. Where ZooKeeper follows the order of its hash tables, which is ascending up to id 15, it
 // is ascending here.
 func (c *Config) String() string {
+	return c.lines() + "version=" + strconv.FormatUint(uint64(c.Version), 16)
+}
+
+// lines returns the text without the version.
+func (c *Config) lines() string {
 	var b strings.Builder
 	for i := range c.Members {
 		m := &c.Members[i]
@@ -167,8 +176,6 @@ func (c *Config) String() string {
 		b.WriteByte('\n')
 	}
 	c.writeWeights(&b)
-	b.WriteString("version=")
-	b.WriteString(strconv.FormatUint(uint64(c.Version), 16))
 	return b.String()
 }
 

@@ -21,6 +21,9 @@ func ParseConfig(text string) (*Config, error) {
 		if line == "" || line[0] == '#' || line[0] == '!' {
 			continue
 		}
+		if n > 4*maxMembers {
+			return nil, fmt.Errorf("configuration: expected no more than %d lines", 4*maxMembers)
+		}
 		if err := c.parseLine(line); err != nil {
 			return nil, fmt.Errorf("configuration, line %d: %w", n, err)
 		}

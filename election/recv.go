@@ -1,0 +1,184 @@
+package election
+
+import (
+	"fmt"
+
+	"zebu/proto"
+	"zebu/quorum"
+)
+
+// Recv takes a notification from a peer. The error is for the log: it says what was wrong with the notification's
+// configuration, without which the notification has been handled all the same.
+func (e *Election) Recv(now proto.Millis, from proto.ServerID, n *proto.Notification) error {
+	if !e.started || from == e.id {
+		return nil
+	}
+	e.down.Remove(from)
+	restarted, err := e.adopt(now, n)
+	if restarted {
+		return nil
+	}
+	v := Vote{Leader: n.Leader, Zxid: n.Zxid, Round: n.Round, Epoch: n.PeerEpoch}
+	switch {
+	case !e.voters.Has(from):
+		// An observer, or a server that is not a member: it wants to know and has no say.
+		mine := e.vote
+		mine.Round = e.round
+		e.answer(now, from, n, mine)
+	case e.state != proto.Looking:
+		if n.State == proto.Looking {
+			e.answer(now, from, n, e.vote)
+		}
+	default:
+		if n.State == proto.Looking && n.Round < e.round {
+			e.answer(now, from, n, e.vote)
+		}
+		if e.voters.Has(n.Leader) {
+			e.count(now, ballot{Vote: v, from: from, state: n.State, version: n.Version})
+		}
+	}
+	return err
+}
+
+// adopt takes over a newer configuration while this server is in an election. It says whether the election started
+// over, which it does if the members differ; the notification's vote was for another ensemble then.
+func (e *Election) adopt(now proto.Millis, n *proto.Notification) (bool, error) {
+	if !e.reconfig || e.state != proto.Looking || n.Config == "" || n.Config == e.text {
+		return false, nil
+	}
+	c, err := quorum.ParseConfig(n.Config)
+	if err != nil {
+		return false, fmt.Errorf("notification: %w", err)
+	}
+	if c.Version <= e.committed.Version {
+		return false, nil
+	}
+	lastSeen := e.lastSeen
+	if lastSeen.Version < c.Version {
+		lastSeen = c
+	}
+	same := e.committed.SameMembers(c)
+	e.setConfigs(c, lastSeen)
+	e.ready.Config = c
+	if !same {
+		e.begin(now)
+	}
+	return !same, nil
+}
+
+// count takes the vote of a voter for a voter.
+func (e *Election) count(now proto.Millis, b ballot) {
+	switch b.state {
+	case proto.Looking:
+		b.version = 0
+		e.countLooking(now, b)
+	case proto.Following, proto.Leading:
+		e.countSettled(b)
+	}
+}
+
+// countLooking takes the vote of a server that is in an election too.
+func (e *Election) countLooking(now proto.Millis, b ballot) {
+	if !e.takesPart() || b.Zxid == noZxid || b.Round < e.round {
+		return
+	}
+	if b.Round > e.round {
+		e.round = b.Round
+		e.received.clear()
+		best := e.initial()
+		if e.better(b.Vote, best) {
+			best = b.Vote
+		}
+		e.propose(now, best)
+	} else if e.better(b.Vote, e.vote) {
+		e.propose(now, b.Vote)
+	}
+	e.received.put(b)
+	e.consider(now)
+}
+
+// better says whether a may take the place of b.
+func (e *Election) better(a, b Vote) bool {
+	return e.rule.Weight(a.Leader) != 0 && b.before(a)
+}
+
+// countSettled takes the vote of a server that follows or leads. If a quorum does so in this very round, this one is
+// over. Otherwise it may be that an ensemble is at work and this server came late: then it joins it, but only if its
+// leader itself says that it leads, lest a dead one be elected over and over.
+func (e *Election) countSettled(b ballot) {
+	if b.Round == e.round {
+		// Votes of one round are kept without their version, so that epochs do not count among those who follow or lead.
+		kept := b
+		kept.version = 0
+		e.received.put(kept)
+		if e.hasQuorum(e.received, &b) && e.leads(e.received, b.Vote) {
+			e.decide(b.Vote)
+			return
+		}
+	}
+	e.outside.put(b)
+	if e.hasQuorum(e.outside, &b) && e.leads(e.outside, b.Vote) {
+		e.round = b.Round
+		e.decide(b.Vote)
+		return
+	}
+	// Of two servers, one leads alone by the oracle's grace; the other joins it.
+	if b.state == proto.Leading && e.oracle.Applies(e.rule) && !e.oracle.Grants {
+		e.decide(b.Vote)
+	}
+}
+
+// leads says whether the leader of v knows of it: by its own word, or, if it is this server, because the others follow
+// it in this round.
+func (e *Election) leads(bs ballots, v Vote) bool {
+	if v.Leader == e.id {
+		return v.Round == e.round
+	}
+	b := bs.get(v.Leader)
+	return b != nil && b.state == proto.Leading
+}
+
+// answerInterval is how long, in milliseconds, an answer that still holds is not given again. It is less than any
+// server waits before it asks again.
+const answerInterval proto.Millis = 100
+
+// answers remembers who was told this server's present vote, in answer to what. Two servers that take each other for
+// outsiders, or whose rounds cannot meet, would go on answering each other's answers otherwise.
+type answers []given
+
+type given struct {
+	to    proto.ServerID
+	asked ballot
+	at    proto.Millis
+}
+
+// maxAnswers bounds the memory that strangers can make this server use.
+const maxAnswers = 256
+
+func (as *answers) clear() { *as = (*as)[:0] }
+
+// due says whether to answer, and takes note that it is done.
+func (as *answers) due(now proto.Millis, to proto.ServerID, asked ballot) bool {
+	for i := range *as {
+		if a := &(*as)[i]; a.to == to {
+			if a.asked == asked && now-a.at < answerInterval {
+				return false
+			}
+			a.asked, a.at = asked, now
+			return true
+		}
+	}
+	if len(*as) == maxAnswers {
+		as.clear()
+	}
+	*as = append(*as, given{to, asked, now})
+	return true
+}
+
+// answer tells one server this server's vote.
+func (e *Election) answer(now proto.Millis, to proto.ServerID, n *proto.Notification, v Vote) {
+	asked := ballot{Vote: Vote{n.Leader, n.Zxid, n.Round, n.PeerEpoch}, from: to, state: n.State}
+	if e.answers.due(now, to, asked) {
+		e.send(to, v)
+	}
+}
