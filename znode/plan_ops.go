@@ -282,7 +282,7 @@ func (p *Planner) scanMulti(d proto.Decoder) int32 {
 		switch h.Op {
 		case proto.OpCreate, proto.OpCreate2, proto.OpCreateContainer:
 			p.decodeCreate(h.Op, &d)
-			if f := p.create.Flags; !f.Valid() || f.TTL() {
+			if f := p.create.Flags; !f.Valid() || f.TTL() || p.create.ACL == nil {
 				return -1
 			}
 		case proto.OpCreateTTL:
