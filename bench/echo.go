@@ -55,7 +55,7 @@ func (s *echoServer) serveConn(nc net.Conn) {
 		}
 		rest := in[:held+n]
 		if !greeted && string(rest) == "srvr" {
-			_, _ = nc.Write([]byte("Zookeeper version: none-echo\nMode: standalone\n")) // the asker sees a failure itself
+			_, _ = nc.Write([]byte("Zookeeper version: none-echo\nMode: standalone\nNode count: 0\n")) // the asker sees a failure itself
 			return
 		}
 		for len(rest) >= 4 {

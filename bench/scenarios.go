@@ -186,6 +186,9 @@ func (c *comparison) fillTree(ctx context.Context, m *contestant, dir string) er
 	if err != nil {
 		return err
 	}
+	if err := s.confirm("srvr", "Node count: ", c.size.tree); err != nil {
+		return err
+	}
 	c.set(m, "tree.fill.rate", res.Rate())
 	c.set(m, "tree.fill.cpu", res.perOp(res.ServerCPU))
 	mem, err := settledMemory(s.PID())
@@ -203,6 +206,9 @@ func (c *comparison) restartTree(ctx context.Context, m *contestant, dir string)
 		return err
 	}
 	defer s.Kill()
+	if err := s.confirm("srvr", "Node count: ", c.size.tree); err != nil {
+		return err
+	}
 	c.set(m, "tree.start", s.startTime.Seconds())
 	mem, err := settledMemory(s.PID())
 	if err != nil {
@@ -329,6 +335,9 @@ func watchesScenario(ctx context.Context, c *comparison) error {
 					return err
 				}
 				if err := watchAll(ctx, p, n, shape.first); err != nil {
+					return err
+				}
+				if err := s.confirm("wchs", "Total watches:", n*len(p.conns)); err != nil {
 					return err
 				}
 				mem, err := settledMemory(s.PID())

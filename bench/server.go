@@ -138,6 +138,24 @@ func reportedVersion(addr string) string {
 	return version
 }
 
+// confirm returns an error unless the server's answer to a four-letter word has a line that begins with label and goes on
+// with a number of at least want: what is not there has not been measured.
+func (s *server) confirm(word, label string, want int) error {
+	text, err := peers.FourLetterWord(s.Addr, word)
+	if err != nil {
+		return fmt.Errorf("%s: %w", word, err)
+	}
+	for line := range strings.Lines(text) {
+		if value, ok := strings.CutPrefix(line, label); ok {
+			if n, err := strconv.Atoi(strings.TrimSpace(value)); err != nil || n < want {
+				return fmt.Errorf("%s: %q, expected at least %d", word, strings.TrimSpace(line), want)
+			}
+			return nil
+		}
+	}
+	return fmt.Errorf("%s: no %q in %.200q", word, label, text)
+}
+
 // measure runs load and puts down to it the CPU time that the server and this process spend meanwhile.
 func (s *server) measure(load func() (*Result, error)) (*Result, error) {
 	return measure([]int{s.PID()}, load)
