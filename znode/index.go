@@ -15,8 +15,11 @@ type index struct {
 	shards [1 << shardBits]shard
 }
 
+// shard's slots hold a node number in the low half and 32 bits of its hash in the high half: a lookup follows a number to
+// its node, which is a cache miss or three, only if the hash agrees, and growing needs no node at all. 0 is empty, as is
+// node number 0. The length is a power of two.
 type shard struct {
-	slots []uint32 // node numbers, 0 is empty; the length is a power of two
+	slots []uint64
 	used  uint32
 }
 
@@ -30,8 +33,11 @@ func (x *index) hash(parent uint32, name string) uint64 {
 
 func (x *index) shard(h uint64) *shard { return &x.shards[h>>(64-shardBits)] }
 
-// The slot comes from bits that the shard number does not use.
-func home(h uint64, mask uint32) uint32 { return uint32(h>>16) & mask }
+// slotOf is what the slot of a node with hash h holds. The shard number comes from other bits of h.
+func slotOf(h uint64, idx uint32) uint64 { return h<<32 | uint64(idx) }
+
+// home is where a slot would stand if there were no others.
+func home(slot uint64, mask uint32) uint32 { return uint32(slot>>32) & mask }
 
 // find returns the child of parent called name, 0 if there is none.
 func (t *Tree) find(parent uint32, name string) uint32 {
@@ -40,60 +46,65 @@ func (t *Tree) find(parent uint32, name string) uint32 {
 	if s.used == 0 {
 		return 0
 	}
+	want := slotOf(h, 0)
 	mask := uint32(len(s.slots) - 1)
-	for i := home(h, mask); ; i = (i + 1) & mask {
-		idx := s.slots[i]
-		if idx == 0 {
+	for i := home(want, mask); ; i = (i + 1) & mask {
+		slot := s.slots[i]
+		if slot == 0 {
 			return 0
 		}
-		if n := t.node(idx); n.parent == parent && n.Name() == name {
-			return idx
+		if slot>>32 != want>>32 {
+			continue
+		}
+		if n := t.node(uint32(slot)); n.parent == parent && n.Name() == name {
+			return uint32(slot)
 		}
 	}
 }
 
-func (t *Tree) slotHash(idx uint32) uint64 {
+func (t *Tree) hashOf(idx uint32) uint64 {
 	n := t.node(idx)
 	return t.index.hash(n.parent, n.Name())
 }
 
 // indexAdd adds a node that is in place and not in the index.
 func (t *Tree) indexAdd(idx uint32) {
-	h := t.slotHash(idx)
+	h := t.hashOf(idx)
 	s := t.index.shard(h)
 	if s.used*4 >= uint32(len(s.slots))*3 {
 		old := s.slots
-		s.slots = make([]uint32, max(minSlots, 2*len(old)))
-		for _, o := range old {
-			if o != 0 {
-				s.put(t.slotHash(o), o)
+		s.slots = make([]uint64, max(minSlots, 2*len(old)))
+		for _, slot := range old {
+			if slot != 0 {
+				s.put(slot)
 			}
 		}
 	}
-	s.put(h, idx)
+	s.put(slotOf(h, idx))
 	s.used++
 }
 
-func (s *shard) put(h uint64, idx uint32) {
+func (s *shard) put(slot uint64) {
 	mask := uint32(len(s.slots) - 1)
-	i := home(h, mask)
+	i := home(slot, mask)
 	for s.slots[i] != 0 {
 		i = (i + 1) & mask
 	}
-	s.slots[i] = idx
+	s.slots[i] = slot
 }
 
 // indexRemove takes a node out, and moves those after it that a lookup could no longer reach.
 func (t *Tree) indexRemove(idx uint32) {
-	h := t.slotHash(idx)
+	h := t.hashOf(idx)
 	s := t.index.shard(h)
+	gone := slotOf(h, idx)
 	mask := uint32(len(s.slots) - 1)
-	i := home(h, mask)
-	for s.slots[i] != idx {
+	i := home(gone, mask)
+	for s.slots[i] != gone {
 		i = (i + 1) & mask
 	}
 	for j := (i + 1) & mask; s.slots[j] != 0; j = (j + 1) & mask {
-		if k := home(t.slotHash(s.slots[j]), mask); (j-k)&mask >= (j-i)&mask {
+		if k := home(s.slots[j], mask); (j-k)&mask >= (j-i)&mask {
 			s.slots[i] = s.slots[j]
 			i = j
 		}
