@@ -108,18 +108,19 @@ func send(ch chan<- prometheus.Metric, kind prometheus.ValueType, name string, v
 }
 
 // sendSummary sends the quantiles that ZooKeeper's provider sends, of the last ten minutes like there; NaN if nothing was
-// observed in them. Basic summaries keep no percentiles: they have sum and count only.
+// observed in them.
 func sendSummary(ch chan<- prometheus.Metric, now time.Time, name string, m *metrics.Summary, pairs ...string) {
 	desc, values := describeMetric(name, pairs)
-	quantiles := map[float64]float64{}
+	shares := []float64{0.5}
 	if m.Advanced() {
-		shares := []float64{0.5, 0.9, 0.99}
-		recent, n := m.Recent(now, shares...)
-		for i, q := range shares {
-			quantiles[q] = math.NaN()
-			if n > 0 {
-				quantiles[q] = float64(recent[i])
-			}
+		shares = []float64{0.5, 0.9, 0.99}
+	}
+	quantiles := make(map[float64]float64, len(shares))
+	recent, n := m.Recent(now, shares...)
+	for i, q := range shares {
+		quantiles[q] = math.NaN()
+		if n > 0 {
+			quantiles[q] = float64(recent[i])
 		}
 	}
 	ch <- prometheus.MustNewConstSummary(desc, uint64(max(0, m.Count())), float64(m.Sum()), quantiles, values...)

@@ -74,8 +74,11 @@ func TestRecentForgets(t *testing.T) {
 }
 
 func TestBucketsCoverEveryValue(t *testing.T) {
+	if bucket(math.MaxInt64) != buckets-1 {
+		t.Errorf("bucket of the greatest value is %d of %d", bucket(math.MaxInt64), buckets)
+	}
 	last := -1
-	for _, v := range []int64{math.MinInt64, -1, 0, 1, 7, 8, 15, 16, 17, 18, 31, 32, 1000, 1 << 40, math.MaxInt64} {
+	for _, v := range []int64{math.MinInt64, -1, 0, 1, 7, 8, 15, 16, 17, 18, 31, 32, 1000, 1 << 40, 1<<maxBits - 1} {
 		b := bucket(v)
 		if b < last || b >= buckets {
 			t.Fatalf("bucket(%d) = %d after %d of %d", v, b, last, buckets)

@@ -11,7 +11,7 @@ import (
 // MaxKeys bounds the keys of a set, because clients choose some of them (a namespace is the first element of a path).
 // What comes under further keys is recorded under the key [OtherKey].
 const (
-	MaxKeys  = 1024
+	MaxKeys  = 256
 	OtherKey = "other"
 )
 

@@ -9,22 +9,20 @@ import (
 	"time"
 )
 
-// Summary sums up a stream of numbers: how many, their sum, least, greatest, average, and, if it is advanced,
-// percentiles of all that were observed, to within an eighth.
+// Summary sums up a stream of numbers: how many, their sum, least, greatest, average, and quantiles to within an eighth.
+// If it is advanced, mntr tells percentiles too.
 type Summary struct {
 	name     string
 	label    string // under which mntr prints it: the name, after the key if it is one of a set
 	min, max atomic.Int64
 	count    atomic.Int64
 	sum      atomic.Int64
-	hist     *histogram // nil unless advanced
+	hist     histogram
+	advanced bool
 }
 
 func newSummary(name string, advanced bool) *Summary {
-	s := &Summary{name: name, label: name}
-	if advanced {
-		s.hist = new(histogram)
-	}
+	s := &Summary{name: name, label: name, advanced: advanced}
 	s.min.Store(math.MaxInt64)
 	s.max.Store(math.MinInt64)
 	return s
@@ -38,9 +36,7 @@ func (s *Summary) Observe(v int64) {
 	}
 	for cur := s.max.Load(); v > cur && !s.max.CompareAndSwap(cur, v); cur = s.max.Load() {
 	}
-	if s.hist != nil {
-		s.hist.counts[bucket(v)].Add(1)
-	}
+	s.hist.counts[bucket(v)].Add(1)
 }
 
 // Count is the number of values.
@@ -74,16 +70,14 @@ func (s *Summary) Avg() float64 {
 	return math.Round(float64(s.sum.Load())/float64(n)*1e4) / 1e4
 }
 
-// Advanced says whether the summary keeps percentiles.
-func (s *Summary) Advanced() bool { return s.hist != nil }
+// Advanced says whether mntr tells percentiles.
+func (s *Summary) Advanced() bool { return s.advanced }
 
-// Quantiles returns, for each q in [0, 1], the value that the share q of the observed ones does not exceed: 0 for
-// all of them before the first value, or if the summary is not advanced.
+// Quantiles returns, for each q in [0, 1], the value that the share q of the observed ones does not exceed: 0 for all
+// of them before the first value.
 func (s *Summary) Quantiles(q ...float64) []int64 {
 	out := make([]int64, len(q))
-	if s.hist != nil {
-		s.hist.load().quantiles(q, out)
-	}
+	s.hist.load().quantiles(q, out)
 	lo, hi := s.Min(), s.Max()
 	for i, v := range out {
 		out[i] = min(max(v, lo), hi)
@@ -95,9 +89,7 @@ func (s *Summary) Quantiles(q ...float64) []int64 {
 // these were.
 func (s *Summary) Recent(now time.Time, q ...float64) (values []int64, n uint64) {
 	values = make([]int64, len(q))
-	if s.hist != nil {
-		n = s.hist.recent(now).quantiles(q, values)
-	}
+	n = s.hist.recent(now).quantiles(q, values)
 	return values, n
 }
 
@@ -107,14 +99,12 @@ func (s *Summary) Reset() {
 	s.sum.Store(0)
 	s.min.Store(math.MaxInt64)
 	s.max.Store(math.MinInt64)
-	if s.hist != nil {
-		for i := range s.hist.counts {
-			s.hist.counts[i].Store(0)
-		}
-		s.hist.mu.Lock()
-		s.hist.past = nil
-		s.hist.mu.Unlock()
+	for i := range s.hist.counts {
+		s.hist.counts[i].Store(0)
 	}
+	s.hist.mu.Lock()
+	s.hist.past = nil
+	s.hist.mu.Unlock()
 }
 
 // Name implements [Metric].
@@ -127,7 +117,7 @@ func (s *Summary) Values(yield func(string, any)) {
 	yield("max_"+s.label, s.Max())
 	yield("cnt_"+s.label, s.Count())
 	yield("sum_"+s.label, s.Sum())
-	if s.hist == nil {
+	if !s.advanced {
 		return
 	}
 	q := s.Quantiles(0.5, 0.95, 0.99, 0.999)
@@ -181,11 +171,13 @@ func (h *histogram) recent(now time.Time) *tallies {
 
 const (
 	subBits = 3
-	buckets = (63 - subBits + 1) << subBits
+	maxBits = 41 // of the greatest value with a bucket of its own: 2^41 milliseconds are 70 years
+	buckets = (maxBits - subBits + 1) << subBits
 )
 
 // bucket returns the bucket of v; values below zero count as zero.
 func bucket(v int64) int {
+	v = min(v, 1<<maxBits-1)
 	if v < 1<<subBits {
 		return int(max(v, 0))
 	}
