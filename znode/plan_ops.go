@@ -281,7 +281,7 @@ func (p *Planner) scanMulti(d proto.Decoder) int32 {
 		}
 		switch h.Op {
 		case proto.OpCreate, proto.OpCreate2, proto.OpCreateContainer:
-			p.decodeCreate(h.Op, &d)
+			_ = p.decodeCreate(h.Op, &d) // d remembers
 			if f := p.create.Flags; !f.Valid() || f.TTL() || p.create.ACL == nil {
 				return -1
 			}

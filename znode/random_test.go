@@ -337,3 +337,50 @@ func TestViewStays(t *testing.T) {
 		}
 	}
 }
+
+// A view is read without locks while the tree goes on; the race detector watches.
+func TestViewAlongside(t *testing.T) {
+	tr := New(Options{ExtendedTypes: true})
+	p := NewPlanner(tr)
+	g := newRandomRequests(5)
+	var res Result
+	done := make(chan error)
+	for z, running := proto.Zxid(1), 0; z <= 2000 || running > 0; z++ {
+		r := g.next()
+		apply(t, tr, p.Plan(nil, &r, z, proto.Millis(z)), &res)
+		p.Applied(z)
+		if z%100 == 0 && z <= 2000 {
+			v := tr.View()
+			want := dump(v)
+			running++
+			go func() { done <- sameDump(want, dump(v)) }()
+		}
+		select {
+		case err := <-done:
+			running--
+			if err != nil {
+				t.Error(err)
+			}
+		default:
+		}
+	}
+}
+
+// Without digests nothing carries one.
+func TestNoDigest(t *testing.T) {
+	tr := New(Options{NoDigest: true})
+	p := NewPlanner(tr)
+	g := newRandomRequests(6)
+	var res Result
+	for z := proto.Zxid(1); z <= 300; z++ {
+		r := g.next()
+		apply(t, tr, p.Plan(nil, &r, z, proto.Millis(z)), &res)
+		p.Applied(z)
+		if res.HasDigest {
+			t.Fatalf("%v of %v carries a digest", r.Op, z)
+		}
+	}
+	if d, ok := tr.Digest(); ok || d != 0 {
+		t.Errorf("digest %d %v", d, ok)
+	}
+}
