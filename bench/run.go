@@ -202,17 +202,13 @@ func (w *worker) refill() {
 	if w.done {
 		return
 	}
+	now := time.Since(w.begin)
 	if w.interval > 0 {
-		w.pace()
+		now = w.pace(now)
 	}
 	if w.stop.Load() {
 		w.done = true
 		return
-	}
-	now := time.Since(w.begin)
-	if w.interval > 0 {
-		now = min(now, w.due)
-		w.due += w.interval
 	}
 	for w.inFlight < len(w.sent) {
 		if w.budget != nil && w.budget.Add(-1) < 0 || !w.src.next(w.c) {
@@ -224,13 +220,17 @@ func (w *worker) refill() {
 	}
 }
 
-// pace waits until the next request is due. One that could not be sent in time, because the reply before it was late, is
-// timed from when it was due: a stall is then felt by every request that it held up.
-func (w *worker) pace() {
-	if wait := w.due - time.Since(w.begin); wait > 0 {
-		time.Sleep(wait)
-		w.due = time.Since(w.begin) // the sleep's own overshoot is not the server's
+// pace waits until the next request is due and returns when that is timed from: now, when it was not held up (what the
+// wait took too long is not the server's doing), but when it was due, if the reply before it was late. A stall is then
+// felt by every request that it held up.
+func (w *worker) pace(now time.Duration) time.Duration {
+	due := w.due
+	w.due += w.interval
+	if due <= now {
+		return due
 	}
+	time.Sleep(due - now)
+	return time.Since(w.begin)
 }
 
 // exchange writes what refill appended, reads once and takes the replies that came.

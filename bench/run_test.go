@@ -92,6 +92,19 @@ func TestPacedRunKeepsItsRate(t *testing.T) {
 	}
 }
 
+func TestStallIsFeltByAllThatItHeldUp(t *testing.T) {
+	const stall = 50 * time.Millisecond
+	w := &worker{begin: time.Now().Add(time.Millisecond - stall), interval: time.Millisecond}
+	for due := range time.Duration(50) {
+		if start := w.pace(stall); start != due*time.Millisecond {
+			t.Fatalf("request due at %d ms and sent after the stall is timed from %v", due, start)
+		}
+	}
+	if start := w.pace(stall - time.Millisecond); start < stall {
+		t.Errorf("request due at %v was timed from %v", stall, start)
+	}
+}
+
 // script is a server that a test drives by hand.
 type script struct {
 	t  *testing.T
