@@ -15,6 +15,15 @@ const (
 	leastGarbageShare = 25       // percent of the live heap
 )
 
+// restoring lets the heap grow to a large tree without being marked again and again on the way, while nothing else is done.
+func restoring() (done func()) {
+	if os.Getenv("GOGC") != "" {
+		return func() {}
+	}
+	before := debug.SetGCPercent(400)
+	return func() { debug.SetGCPercent(before) }
+}
+
 // boundGarbage keeps the heap's share of garbage within those bounds, until ctx ends. Go's fixed default would double the
 // memory of a large tree. GOGC or GOMEMLIMIT in the environment take precedence.
 func boundGarbage(ctx context.Context) {

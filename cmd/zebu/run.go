@@ -19,7 +19,9 @@ import (
 
 // run starts the server with its HTTP ports and returns when ctx has ended and all have stopped.
 func (l launch) run(ctx context.Context) error {
+	restored := restoring()
 	s, err := server.New(server.Options{Config: l.cfg, Log: l.log, Metrics: metrics.New(), Version: reportedVersion()})
+	restored()
 	if err != nil {
 		return &exitError{startCode(err), err}
 	}
