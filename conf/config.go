@@ -15,7 +15,7 @@ import (
 type Config struct {
 	// File is the path of zoo.cfg, "" for the embedded default or the four classic arguments.
 	File string
-	// Text is what File held when it was read: AdminServer's initial_configuration.
+	// Text is what File held when it was read, secrets hidden: AdminServer's initial_configuration, which anyone may ask.
 	Text string
 
 	DataDir    string // dataDir: snapshots, myid and the epoch files

@@ -127,8 +127,8 @@ func (l *loader) readArgs(args []string) {
 
 // readText takes the text of zoo.cfg.
 func (l *loader) readText(name string, text []byte) {
-	l.c.Text = string(text)
 	props, faults := parseProperties(text)
+	l.c.Text = redact(string(text), props)
 	for _, f := range faults {
 		l.fail(Source{Kind: FromFile, File: name, Line: f.line}, "", "", f.err.Error())
 	}

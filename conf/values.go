@@ -49,16 +49,15 @@ func (c *Config) Properties() map[string]string {
 	return m
 }
 
-// Redacted returns [Config.Text] with the values of secrets hidden.
-func (c *Config) Redacted() string {
+// redact returns the text of a properties file with the values of secrets hidden.
+func redact(text string, props []property) string {
 	var b strings.Builder
 	done := 0
-	props, _ := parseProperties([]byte(c.Text))
 	for _, p := range props {
 		if isSecret(p.key) {
-			b.WriteString(c.Text[done:p.from] + p.key + "=" + hidden)
+			b.WriteString(text[done:p.from] + p.key + "=" + hidden)
 			done = p.to
 		}
 	}
-	return b.String() + c.Text[done:]
+	return b.String() + text[done:]
 }

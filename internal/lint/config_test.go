@@ -13,7 +13,7 @@ import (
 // pending are fields of conf's structs that no package reads yet. The list may only get shorter. What an ensemble needs
 // is not listed: the fields of conf.Quorum wait for it together.
 var pending = []string{
-	"Admin.Profiling", "Config.Admin", "Limits.ExtraSize", "Metrics.Prometheus",
+	"Limits.ExtraSize",
 	"Throttle.ConnLocalWeight", "Throttle.DropStale", "Throttle.StaleConnectionCheck", "Throttle.StaleLatencyCheck",
 	"Throttle.StallTime",
 }
