@@ -186,7 +186,7 @@ func stats(c *commands, r *request) reply {
 }
 
 // secretWords mark the properties whose values are not told. ZooKeeper tells them all.
-var secretWords = []string{"password", "passwd", "secret", "digest", "credential"}
+var secretWords = []string{"password", "passwd", "secret", "superdigest", "credential"}
 
 func systemProperties(c *commands, _ *request) reply {
 	var o object

@@ -144,9 +144,10 @@ func logLevel(c *commands, _ *request) reply {
 }
 
 func setLogLevel(c *commands, r *request) reply {
-	level, err := zapcore.ParseLevel(r.URL.Query().Get("level"))
-	if err != nil || level > zapcore.ErrorLevel {
-		return reply{code: http.StatusBadRequest, err: fmt.Sprintf("level %q: expected debug, info, warn or error", r.URL.Query().Get("level"))}
+	name := r.URL.Query().Get("level")
+	level, err := zapcore.ParseLevel(name)
+	if err != nil || name == "" || level > zapcore.ErrorLevel {
+		return reply{code: http.StatusBadRequest, err: fmt.Sprintf("level %q: expected debug, info, warn or error", name)}
 	}
 	c.Level.SetLevel(level)
 	c.Log.Info("log level changed", zap.Stringer("level", level), zap.String("by", r.RemoteAddr))
