@@ -202,17 +202,17 @@ func parsePeer(parts []string) (PeerAddr, error) {
 	return PeerAddr{Host: parts[0], Quorum: quorum, Election: election}, nil
 }
 
-// hostParts splits at colons, an IPv6 address in brackets counting as one part.
+// hostParts splits at colons, an IPv6 address in brackets counting as one part. Like Java it ignores colons at the end.
 func hostParts(s string) ([]string, error) {
 	rest, inBrackets := strings.CutPrefix(s, "[")
 	if !inBrackets {
-		return strings.Split(s, ":"), nil
+		return strings.Split(strings.TrimRight(s, ":"), ":"), nil
 	}
 	host, ports, closed := strings.Cut(rest, "]:")
 	if !closed || ports == "" {
 		return nil, errMember
 	}
-	return append([]string{host}, strings.Split(ports, ":")...), nil
+	return append([]string{host}, strings.Split(strings.TrimRight(ports, ":"), ":")...), nil
 }
 
 func portNumber(s string) (int, error) {
