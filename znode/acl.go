@@ -130,47 +130,6 @@ func validKerberos(id string) bool {
 	return !ok || !strings.ContainsAny(realm, "/@") && strings.Count(who, "/") <= 1
 }
 
-// dnKeywords are the attribute types that a distinguished name may use by name.
-var dnKeywords = strings.Fields("CN C L S ST O OU T IP STREET DC DNQUALIFIER DNQ SURNAME GIVENNAME INITIALS " +
-	"GENERATION EMAIL EMAILADDRESS UID SERIALNUMBER")
-
-// validDN says whether id looks like a distinguished name of RFC 2253; the empty name is one.
-func validDN(id string) bool {
-	if strings.TrimSpace(id) == "" {
-		return true
-	}
-	for len(id) > 0 {
-		key, rest, ok := strings.Cut(id, "=")
-		if !ok || !validDNKey(strings.ToUpper(strings.TrimSpace(key))) {
-			return false
-		}
-		end, quoted := 0, false
-		for ; end < len(rest); end++ {
-			c := rest[end]
-			if c == '\\' {
-				end++
-			} else if c == '"' {
-				quoted = !quoted
-			} else if !quoted && strings.IndexByte(",;+", c) >= 0 {
-				break
-			}
-		}
-		if quoted || end == len(rest)-1 || end > len(rest) {
-			return false // open quote, a separator with nothing behind it, or half an escape
-		}
-		id = rest[min(end+1, len(rest)):]
-	}
-	return true
-}
-
-func validDNKey(key string) bool {
-	if slices.Contains(dnKeywords, key) {
-		return true
-	}
-	oid := strings.TrimPrefix(key, "OID.")
-	return oid != "" && strings.Trim(oid, "0123456789.") == "" && oid[0] != '.' && oid[len(oid)-1] != '.'
-}
-
 // MaskACL appends acl to dst with the secrets of digest ids masked, as getACL shows it to those without ADMIN
 // (spec 2.5).
 func MaskACL(dst, acl []proto.ACL) []proto.ACL {
