@@ -202,6 +202,7 @@ func (l *loop) apply(b *storage.Batch) error {
 	b.Reset()
 	l.spare = append(l.spare, b)
 	if err == nil {
+		l.s.alarmOnDigest()
 		l.maybeSnapshot()
 	}
 	return err

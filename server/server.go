@@ -52,6 +52,8 @@ type Server struct {
 	rep      *replica.Replica
 	watching sync.Mutex
 
+	mismatches int64 // digest mismatches reported; the loop's
+
 	listener net.Listener
 	addrs    *addressLimit
 	throttle *connThrottle
@@ -189,15 +191,24 @@ func (s *Server) restore() error {
 	s.store = store
 	s.met.DBInitTime.Observe(time.Since(start).Milliseconds())
 	s.met.StartupTxnsLoaded.Observe(int64(info.Txns))
-	if n := s.rep.Counts().DigestMismatches; n > 0 {
-		s.met.DigestMismatchesCount.Add(n)
-		s.log.Error("the tree's digest differs from what the transaction log says; see docs/operations.md",
-			zap.Int64("transactions", n))
-	}
+	s.alarmOnDigest()
 	s.log.Info("state restored", zap.Stringer("zxid", s.rep.Applied()), zap.Stringer("snapshot", info.SnapshotZxid),
 		zap.Int("transactions", info.Txns), zap.Int("znodes", s.rep.Tree().NodeCount()),
 		zap.Int("sessions", s.rep.Sessions().Len()), zap.Duration("took", time.Since(start)))
 	return nil
+}
+
+// alarmOnDigest reports transactions after which the tree was not what they say it should be. ZooKeeper goes on then, and so
+// does zebu: the digest tells that replicas, or software versions, disagree, but not who is right.
+func (s *Server) alarmOnDigest() {
+	n := s.rep.Counts().DigestMismatches - s.mismatches
+	if n == 0 {
+		return
+	}
+	s.mismatches += n
+	s.met.DigestMismatchesCount.Add(n)
+	s.log.Error("the tree's digest differs from what transactions say; see docs/operations.md", zap.Int64("transactions", n),
+		zap.Stringer("zxid", s.rep.Applied()))
 }
 
 // Run serves until ctx ends, or until the server must stop because its log or its state can no longer be trusted.
