@@ -14,7 +14,7 @@ import (
 
 // writebackChunk is how much of a snapshot is written between requests to the kernel to start bringing it to the disk.
 // Left alone it would gather all of a snapshot and write it at once, and syncs of the log would wait behind that.
-const writebackChunk = 4 << 20
+const writebackChunk = 1 << 20
 
 // WriteSnapshot writes img to its file, and syncs it; when it returns nil the snapshot is in force. It is written under
 // another name and renamed at the end, so that a failure half way leaves the snapshot before it in force. It works
