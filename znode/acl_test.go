@@ -80,10 +80,7 @@ func TestFixupACL(t *testing.T) {
 		id("digest", "u"): false, id("digest", "u:x:y"): false, id("digest", ""): false,
 		id("sasl", "bob"): true, id("sasl", "bob/host"): true, id("sasl", "bob/host@REALM"): true, id("sasl", "a/b/c"): true,
 		id("sasl", "a/b/c@R"): false, id("sasl", "a@b@c"): false, id("sasl", "a@b/c"): false, id("sasl", "@"): true,
-		id("x509", "CN=a, OU=b\\,c,O=\"d,e\""): true, id("x509", ""): true, id("x509", "CN"): false, id("x509", "XX=a"): false,
-		id("x509", "1.2.3=a+OID.1.2=b"): true, id("x509", "CN=a,"): false, id("x509", "CN=\"a"): false, id("x509", "cn="): true,
-		id("x509", "CN=a\\"): false,
-		id("ip", "1.2.3.4"):  true, id("ip", "01.2.3.4"): true, id("ip", "1.2.3.4/0"): true, id("ip", "1.2.3.4/33"): false,
+		id("ip", "1.2.3.4"): true, id("ip", "01.2.3.4"): true, id("ip", "1.2.3.4/0"): true, id("ip", "1.2.3.4/33"): false,
 		id("ip", "1.2.3"): false, id("ip", "1.2.3.4.5"): false, id("ip", "1.2.3.256"): false, id("ip", "1.2.3."): false,
 		id("ip", "1.2.3.4/"): false, id("ip", "1.2.3.4/8/8"): false, id("ip", "x"): false, id("ip", ""): false,
 		id("ip", "::"): true, id("ip", "::1/128"): true, id("ip", "::1/129"): false, id("ip", "1:2:3:4:5:6:7:8"): true,
@@ -121,5 +118,19 @@ func TestMaskACL(t *testing.T) {
 	want := []proto.ACL{{Perms: 1, ID: id("digest", "u:x")}, {Perms: 2, ID: id("sasl", "a:b")}, {Perms: 4, ID: id("digest", "u")}}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+// What X500Principal of Java 17 says.
+func TestValidDN(t *testing.T) {
+	for name, want := range map[string]bool{
+		"CN=a, OU=b\\,c,O=\"d,e\"": true, "": true, " ": false, "CN": false, "XX=a": false, "1.2.3=a+OID.1.2=b": true, "CN=a,": false,
+		"CN=\"a": false, "cn=": true, "CN=a\\": false, "CN=a;O=b": true, "CN=a,,O=b": false, "=a": false, "CN=a=b": true, "CN=a+": false,
+		"CN=a\"b\"": false, "oid.1.2=x": true, "1=a": false, "1.=a": false, "CN=a<b": false, "EMAILADDRESS=x@y": true,
+		"UID=u,DC=x": true, "E=x": false, "CN = a": true, "CN=\"a\"b": false, "ou=x\\2cy": true, "CN=\\zz": false,
+	} {
+		if got := validDN(name); got != want {
+			t.Errorf("%q: %v", name, got)
+		}
 	}
 }

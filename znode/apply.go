@@ -39,7 +39,13 @@ type Result struct {
 	Digest    proto.TxnDigest
 }
 
+// maxRoom is how many changes or operations a Result keeps room for from one transaction to the next.
+const maxRoom = 1 << 14
+
 func (r *Result) reset(op proto.OpCode) {
+	if cap(r.Changes) > maxRoom || cap(r.Ops) > maxRoom {
+		*r = Result{}
+	}
 	clear(r.Changes)
 	*r = Result{Type: op, Changes: r.Changes[:0], Ops: r.Ops[:0]}
 }

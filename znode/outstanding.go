@@ -64,6 +64,7 @@ type outstanding struct {
 const (
 	maxSpare    = 1 << 14 // records kept for later
 	maxSpareKey = 1 << 10 // bytes of path a kept record may hold
+	maxUndos    = 1 << 10 // room kept for the next multi
 )
 
 // begin starts the transaction z.
@@ -220,6 +221,9 @@ func (o *outstanding) beginMulti() mark {
 
 func (o *outstanding) endMulti() {
 	o.multi = false
+	if cap(o.undos) > maxUndos {
+		o.undos = nil
+	}
 	clear(o.undos)
 	o.undos = o.undos[:0]
 }

@@ -19,7 +19,8 @@ type View struct {
 }
 
 // View returns an image of the tree as it is. It costs one pointer for every 256 nodes and one for every distinct
-// access control list. The tree's next change of a node copies that node's chunk, once a view.
+// access control list. The tree's next change of a node copies that node's chunk, once a view. Taking a view counts as a
+// mutation, although readers do not notice it.
 func (t *Tree) View() *View {
 	v := &View{chunks: slices.Clone(t.chunks), acls: make([][]proto.ACL, len(t.acls.entries)), count: t.count, zxid: t.last}
 	v.digest, v.hasDig = t.Digest()
