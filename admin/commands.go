@@ -221,7 +221,8 @@ func (c *commands) authorize(r *request) *reply {
 	}
 	scheme, data, _ := strings.Cut(header, " ")
 	remote, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil || strings.Contains(data, " ") {
+	byConnection := scheme == "ip" || scheme == "x509" // who it is shows without data, and only there
+	if err != nil || strings.Contains(data, " ") || data == "" && !byConnection {
 		return &reply{code: http.StatusUnauthorized, err: "Not authenticated"}
 	}
 	known, allowed := c.Report.Allowed(scheme, []byte(data), remote.Addr().Unmap(), proto.PermAll)
