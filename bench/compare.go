@@ -27,9 +27,9 @@ type sizes struct {
 	rounds    int           // of every load
 	phase     time.Duration // one load in one round
 	warmUp    time.Duration
-	creates   int64 // in one round
-	tree      int   // nodes
-	snapshots int
+	creates   int64         // in one round
+	tree      int           // nodes
+	snapshots time.Duration // of writes beside snapshots
 	sessions  int
 	watches   int // per session
 }
@@ -37,11 +37,11 @@ type sizes struct {
 var (
 	fullSize = sizes{
 		keys: 10_000, rounds: 2, phase: 4 * time.Second, warmUp: 4 * time.Second, creates: 200_000,
-		tree: 1_000_000, snapshots: 3, sessions: 10_000, watches: 100,
+		tree: 1_000_000, snapshots: 12 * time.Second, sessions: 10_000, watches: 100,
 	}
 	quickSize = sizes{
 		keys: 1000, rounds: 1, phase: 300 * time.Millisecond, warmUp: 300 * time.Millisecond, creates: 5000,
-		tree: 20_000, snapshots: 1, sessions: 200, watches: 20,
+		tree: 20_000, snapshots: 4 * time.Second, sessions: 200, watches: 20,
 	}
 )
 

@@ -218,67 +218,85 @@ func (c *comparison) restartTree(ctx context.Context, m *contestant, dir string)
 	return s.Stop()
 }
 
-// pacedWrites is the load beside a snapshot: far from what a server can do, so that a wait is the snapshot's doing.
-var pacedWrites = Run{Rate: 1000}
+// snapshotRate is the load beside snapshots, in writes a second: far from what a server can do, so that a wait is the
+// snapshot's doing.
+const snapshotRate = 1000
 
-// snapshotTree times writes without and with a snapshot under way.
+// snapshotTree times writes without and with snapshots under way, by two starts: one with a snapCount that is never
+// reached, one with a snapCount that is reached again every few seconds.
 func (c *comparison) snapshotTree(ctx context.Context, m *contestant, dir string) error {
-	onlyWhenAsked := []string{"snapCount=100000000"}
-	s, err := m.start(ctx, dir, options{admin: true, lines: onlyWhenAsked})
+	quiet, none, err := c.pacedWrites(ctx, m, dir, 100_000_000, c.size.phase)
 	if err != nil {
 		return err
 	}
-	defer s.Kill()
-	t, err := openTree(ctx, []string{s.Addr}, 4, dataSize, c.seed)
+	if none.count != 0 {
+		return fmt.Errorf("%v snapshots were written when there should have been none", none.count)
+	}
+	busy, taken, err := c.pacedWrites(ctx, m, dir, 3*snapshotRate, c.size.snapshots)
 	if err != nil {
 		return err
 	}
-	defer t.close()
-	t.keys = c.size.tree
-	if _, err := t.mixed(ctx, only(opSet), Run{Depth: depth, Duration: c.size.warmUp}); err != nil {
-		return err
+	if taken.count == 0 {
+		return fmt.Errorf("no snapshot was completed in %v", busy.Elapsed)
 	}
-	run := pacedWrites
-	run.Duration = c.size.phase
-	quiet, err := t.mixed(ctx, only(opSet), run)
-	if err != nil {
-		return err
-	}
-	busy := new(Result)
-	for range c.size.snapshots {
-		res, err := duringSnapshot(ctx, s, t)
-		if err != nil {
-			return err
-		}
-		busy.Merge(res)
-	}
-	if err := errors.Join(complete(ctx, quiet), complete(ctx, busy)); err != nil {
-		return err
-	}
-	c.set(m, "snapshot.time", busy.Elapsed.Seconds()/float64(c.size.snapshots))
+	c.set(m, "snapshot.count", taken.count)
+	c.set(m, "snapshot.time", taken.millis/taken.count/1000)
 	for prefix, h := range map[string]*Histogram{"quiet.": &quiet.Latency, "snapshot.": &busy.Latency} {
-		c.set(m, prefix+"p99", millis(h.Quantile(.99)))
 		c.set(m, prefix+"p999", millis(h.Quantile(.999)))
 		c.set(m, prefix+"max", millis(h.Max()))
 	}
 	c.set(m, "snapshot.extra", millis(busy.Latency.Max()-quiet.Latency.Max()))
-	return s.Stop()
+	return nil
+}
+
+// snapshots is how many a server has written, and the time that it took, in milliseconds.
+type snapshots struct{ count, millis float64 }
+
+func (s *server) snapshots() (snapshots, error) {
+	count, err := s.number("mntr", "zk_cnt_snapshottime")
+	if err != nil {
+		return snapshots{}, err
+	}
+	sum, err := s.number("mntr", "zk_sum_snapshottime")
+	return snapshots{count, sum}, err
+}
+
+// pacedWrites starts m on the tree in dir and returns the latencies of writes for the given time, and the snapshots that
+// were completed meanwhile.
+func (c *comparison) pacedWrites(ctx context.Context, m *contestant, dir string, snapCount int, d time.Duration) (*Result, snapshots, error) {
+	s, err := m.start(ctx, dir, options{lines: []string{fmt.Sprintf("snapCount=%d", snapCount)}})
+	if err != nil {
+		return nil, snapshots{}, err
+	}
+	defer s.Kill()
+	t, err := openTree(ctx, []string{s.Addr}, 4, dataSize, c.seed)
+	if err != nil {
+		return nil, snapshots{}, err
+	}
+	defer t.close()
+	t.keys = c.size.tree
+	if _, err := t.mixed(ctx, only(opSet), Run{Rate: snapshotRate, Duration: c.size.warmUp}); err != nil {
+		return nil, snapshots{}, err
+	}
+	before, err := s.snapshots()
+	if err != nil {
+		return nil, snapshots{}, err
+	}
+	res, err := t.mixed(ctx, only(opSet), Run{Rate: snapshotRate, Duration: d})
+	if err == nil {
+		err = complete(ctx, res)
+	}
+	if err != nil {
+		return nil, snapshots{}, err
+	}
+	after, err := s.snapshots()
+	if err != nil {
+		return nil, snapshots{}, err
+	}
+	return res, snapshots{after.count - before.count, after.millis - before.millis}, s.Stop()
 }
 
 func millis(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
-
-// duringSnapshot runs paced writes for as long as a snapshot takes.
-func duringSnapshot(ctx context.Context, s *server, t *tree) (*Result, error) {
-	runCtx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	done := make(chan error, 1)
-	go func() {
-		done <- s.snapshot(ctx)
-		cancel()
-	}()
-	res, err := t.mixed(runCtx, only(opSet), pacedWrites)
-	return res, errors.Join(<-done, err)
-}
 
 // sessionsScenario measures the memory of idle sessions.
 func sessionsScenario(ctx context.Context, c *comparison) error {

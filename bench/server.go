@@ -88,14 +88,13 @@ func (e echoMaker) Command(cfg string, _ []string) *exec.Cmd {
 type server struct {
 	*peers.Server
 	maker     *contestant
-	admin     string        // address of the admin server, "" without one
+	admin     string        // address of the profiling endpoints, "" without
 	startTime time.Duration // from the start of the process until it answered
 }
 
 // options are what a server is started with beyond settings.
 type options struct {
-	admin bool     // with an admin server
-	pprof bool     // with zebu's profiling endpoints, and the admin server that has them
+	pprof bool     // with zebu's profiling endpoints
 	lines []string // of the configuration
 }
 
@@ -103,17 +102,15 @@ type options struct {
 func (c *contestant) start(ctx context.Context, dir string, opt options) (*server, error) {
 	s := &server{maker: c}
 	cfg := peers.Config{Dir: dir, Extra: slices.Concat(settings, opt.lines)}
-	if opt.admin || opt.pprof {
+	if opt.pprof {
 		port, err := peers.FreePort()
 		if err != nil {
 			return nil, err
 		}
 		s.admin = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 		cfg.Extra = append(cfg.Extra, "admin.enableServer=true", "admin.serverAddress=127.0.0.1",
-			fmt.Sprintf("admin.serverPort=%d", port), "admin.rateLimiterIntervalInMS=1")
-	}
-	if opt.pprof {
-		cfg.Properties = []string{"zebu.pprof.enabled=true"}
+			fmt.Sprintf("admin.serverPort=%d", port))
+		cfg.Properties = []string{"zebu.pprof=true"}
 	}
 	begin := time.Now()
 	var err error
@@ -138,22 +135,29 @@ func reportedVersion(addr string) string {
 	return version
 }
 
-// confirm returns an error unless the server's answer to a four-letter word has a line that begins with label and goes on
-// with a number of at least want: what is not there has not been measured.
-func (s *server) confirm(word, label string, want int) error {
+// number returns the number after label, at the beginning of a line of the server's answer to a four-letter word.
+func (s *server) number(word, label string) (float64, error) {
 	text, err := peers.FourLetterWord(s.Addr, word)
 	if err != nil {
-		return fmt.Errorf("%s: %w", word, err)
+		return 0, fmt.Errorf("%s: %w", word, err)
 	}
 	for line := range strings.Lines(text) {
 		if value, ok := strings.CutPrefix(line, label); ok {
-			if n, err := strconv.Atoi(strings.TrimSpace(value)); err != nil || n < want {
-				return fmt.Errorf("%s: %q, expected at least %d", word, strings.TrimSpace(line), want)
+			if n, err := strconv.ParseFloat(strings.TrimSpace(value), 64); err == nil {
+				return n, nil
 			}
-			return nil
 		}
 	}
-	return fmt.Errorf("%s: no %q in %.200q", word, label, text)
+	return 0, fmt.Errorf("%s: no number after %q in %.200q", word, label, text)
+}
+
+// confirm returns an error unless that number is at least want: what is not there has not been measured.
+func (s *server) confirm(word, label string, want int) error {
+	n, err := s.number(word, label)
+	if err == nil && n < float64(want) {
+		err = fmt.Errorf("%s: %s%.0f, expected at least %d", word, label, n, want)
+	}
+	return err
 }
 
 // measure runs load and puts down to it the CPU time that the server and this process spend meanwhile.
@@ -195,24 +199,6 @@ func totalCPU(pids []int) (sum time.Duration, err error) {
 	return sum, nil
 }
 
-// snapshot has the server write a snapshot, through its admin server, and returns when that is done.
-func (s *server) snapshot(ctx context.Context) error {
-	url := "http://" + s.admin + "/commands/snapshot?streaming=false"
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return err
-	}
-	req.Header.Set("Authorization", "digest bench:bench") // anyone has all permissions on a new tree's root
-	header, _, err := fetch(req)
-	if err == nil && header.Get("last_zxid") == "" {
-		err = fmt.Errorf("no last_zxid in the answer")
-	}
-	if err != nil {
-		return fmt.Errorf("snapshot: %w", err)
-	}
-	return nil
-}
-
 // saveProfile stores a CPU profile of the server with the given admin address, over duration d, in file.
 func saveProfile(ctx context.Context, admin string, d time.Duration, file string) error {
 	url := fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%d", admin, max(1, int(d.Seconds())))
@@ -220,22 +206,17 @@ func saveProfile(ctx context.Context, admin string, d time.Duration, file string
 	if err != nil {
 		return err
 	}
-	_, body, err := fetch(req)
-	if err != nil {
-		return fmt.Errorf("profile: %w", err)
-	}
-	return os.WriteFile(file, body, 0o644)
-}
-
-func fetch(req *http.Request) (http.Header, []byte, error) {
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return nil, nil, err
+		return fmt.Errorf("profile: %w", err)
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
 	if err == nil && resp.StatusCode != http.StatusOK {
 		err = fmt.Errorf("%s: %.200q", resp.Status, body)
 	}
-	return resp.Header, body, err
+	if err != nil {
+		return fmt.Errorf("profile: %w", err)
+	}
+	return os.WriteFile(file, body, 0o644)
 }

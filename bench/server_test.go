@@ -21,31 +21,6 @@ func startAdmin(t *testing.T, f http.HandlerFunc) string {
 	return strings.TrimPrefix(s.URL, "http://")
 }
 
-func TestSnapshotIsAskedOfTheAdminServer(t *testing.T) {
-	for _, c := range []struct {
-		name   string
-		answer http.HandlerFunc
-		want   string
-	}{
-		{"taken", func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("last_zxid", "0x1") }, ""},
-		{"nothing", func(http.ResponseWriter, *http.Request) {}, "no last_zxid"},
-		{"refused", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "wait", http.StatusTooManyRequests) }, "429"},
-	} {
-		var asked string
-		s := &server{admin: startAdmin(t, func(w http.ResponseWriter, r *http.Request) {
-			asked = fmt.Sprint(r.URL, " ", r.Header.Get("Authorization"))
-			c.answer(w, r)
-		})}
-		err := s.snapshot(t.Context())
-		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
-			t.Errorf("%s: %v, want %q", c.name, err, c.want)
-		}
-		if asked != "/commands/snapshot?streaming=false digest bench:bench" {
-			t.Errorf("asked for %q", asked)
-		}
-	}
-}
-
 func TestProfileIsSavedBesideTheLoad(t *testing.T) {
 	admin := startAdmin(t, func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.URL) })
 	file := filepath.Join(t.TempDir(), "p")
@@ -55,6 +30,11 @@ func TestProfileIsSavedBesideTheLoad(t *testing.T) {
 	}
 	if text, err := os.ReadFile(file); string(text) != "/debug/pprof/profile?seconds=2" {
 		t.Errorf("saved %q, %v", text, err)
+	}
+	admin = startAdmin(t, func(w http.ResponseWriter, _ *http.Request) { http.NotFound(w, nil) })
+	load := func() (*Result, error) { return new(Result), nil }
+	if _, err := withProfile(t.Context(), admin, time.Second, file, load); err == nil || !strings.Contains(err.Error(), "404") {
+		t.Errorf("without a profile: %v", err)
 	}
 }
 
