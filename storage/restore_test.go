@@ -188,6 +188,9 @@ func TestFuzzySnapshot(t *testing.T) {
 			t.Errorf("%s: %+v, digest %v", name, res, got.digest)
 		}
 		_ = s.Close()
+		if err := os.Remove(v2(opt, name)); err != nil {
+			t.Fatal(err)
+		}
 		put(t, info.Name, string(b))
 	}
 }
