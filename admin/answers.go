@@ -6,7 +6,6 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
-	"strings"
 
 	"zebu/proto"
 	"zebu/status"
@@ -185,30 +184,12 @@ func stats(c *commands, r *request) reply {
 	return out
 }
 
-// secretWords mark the properties whose values are not told. ZooKeeper tells them all.
-var secretWords = []string{"password", "passwd", "secret", "superdigest", "credential"}
-
 func systemProperties(c *commands, _ *request) reply {
 	var o object
 	for _, name := range slices.Sorted(maps.Keys(c.Report.Config.Properties)) {
-		value := c.Report.Config.Properties[name]
-		if isSecret(name) {
-			value = "***"
-		}
-		o = append(o, field{name, value})
+		o = append(o, field{name, c.Report.Config.Properties[name]})
 	}
 	return reply{data: o}
-}
-
-// isSecret says whether a property's value is not to be told.
-func isSecret(name string) bool {
-	name = strings.ToLower(name)
-	for _, w := range secretWords {
-		if strings.Contains(name, w) {
-			return true
-		}
-	}
-	return false
 }
 
 func getTraceMask(c *commands, _ *request) reply {

@@ -105,12 +105,6 @@ func newCommands(o Options) *commands {
 
 // ServeHTTP implements http.Handler.
 func (c *commands) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	select {
-	case c.atOnce <- struct{}{}:
-		defer func() { <-c.atOnce }()
-	case <-r.Context().Done():
-		return
-	}
 	deadline := time.Now().Add(answerTimeout)
 	rc := http.NewResponseController(w)
 	_ = rc.SetReadDeadline(deadline) // not supported by every ResponseWriter of a test
@@ -198,6 +192,12 @@ func (c *commands) run(r *request, name string) (reply, string) {
 	}
 	if !takes {
 		return reply{code: http.StatusMethodNotAllowed, err: "Method not allowed"}, name
+	}
+	select {
+	case c.atOnce <- struct{}{}:
+		defer func() { <-c.atOnce }()
+	case <-r.Context().Done():
+		return reply{code: http.StatusServiceUnavailable, err: r.Context().Err().Error()}, name
 	}
 	return cmd.run(c, r), cmd.names[0]
 }

@@ -48,8 +48,8 @@ type Config struct {
 	MaxSessionTimeout int
 	Backlog           int
 	ServerID          int64
-	Initial           string            // text of zoo.cfg
-	Properties        map[string]string // the Java system properties in force, by full name
+	Initial           string            // text of zoo.cfg, with secrets hidden
+	Properties        map[string]string // the Java system properties in force, by full name, with secrets hidden
 }
 
 // Options are the settings of [NewReport].

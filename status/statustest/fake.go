@@ -77,9 +77,7 @@ func (f *Fake) Report(whitelist ...string) *status.Report {
 			Backlog: -1,
 			Initial: "tickTime=2000\ndataDir=/var/lib/zookeeper\nclientPort=21991\nmaxClientCnxns=0\n4lw.commands.whitelist=*\n" +
 				"admin.enableServer=true\nadmin.serverPort=21992\nadmin.serverAddress=127.0.0.1\n",
-			Properties: map[string]string{
-				"zookeeper.snapCount": "100", "zookeeper.DigestAuthenticationProvider.superDigest": "super:hash",
-			},
+			Properties: map[string]string{"zookeeper.snapCount": "100", "zookeeper.preAllocSize": "64"},
 		},
 		Version:   status.Version{ZooKeeper: "3.9.5", Zebu: "0.1.0-dev", Built: time.Date(2026, 2, 11, 20, 18, 0, 0, time.UTC)},
 		Metrics:   m,
@@ -169,10 +167,10 @@ func (f *Fake) RestoreSnapshot(r io.Reader) (proto.Zxid, error) {
 // Allowed implements [status.Source]: "super:test" may do everything, other digests only something, and an address
 // as the ip scheme everything from elsewhere than this machine.
 func (f *Fake) Allowed(scheme string, auth []byte, remote netip.Addr, _ int32) (authenticated, allowed bool) {
-	switch {
-	case scheme == "ip":
+	switch scheme {
+	case "ip":
 		return true, !remote.IsLoopback()
-	case scheme == "digest":
+	case "digest":
 		return true, string(auth) == "super:test"
 	}
 	return false, false
