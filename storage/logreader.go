@@ -170,7 +170,7 @@ func (r *LogReader) record() (rec Record, n int, bad string, err error) {
 	}
 	rec.Txn = b[frameSize : n-1 : n-1]
 	if got := adler32.Checksum(rec.Txn); uint64(got) != sum {
-		return rec, n, fmt.Sprintf("checksum is %#x but should be %#x", got, sum), nil
+		return rec, n, fmt.Sprintf("the transaction has the checksum %#x and not %#x", got, sum), nil
 	}
 	d := proto.NewDecoder(rec.Txn)
 	rec.Header.Decode(&d)

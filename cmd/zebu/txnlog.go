@@ -206,6 +206,23 @@ func viewOp(op proto.OpCode, d *proto.Decoder, data bool) opView {
 		var t proto.PathVersion
 		t.Decode(d)
 		v.Path, v.Version = t.Path, &t.Version
+	case proto.OpCreateSession, proto.OpCloseSession, proto.OpError:
+		v.viewWithoutNode(op, d)
+	case proto.OpMulti:
+		v.viewMulti(d, data)
+	default:
+		v.Note = fmt.Sprintf("unknown type, %d bytes", d.Remaining())
+		d.Reset(nil)
+	}
+	if d.Err() != nil {
+		v.Note = "the body is not that of such a transaction"
+	}
+	return v
+}
+
+// viewWithoutNode decodes the transactions that name no node of their own.
+func (v *opView) viewWithoutNode(op proto.OpCode, d *proto.Decoder) {
+	switch op {
 	case proto.OpCreateSession:
 		var t proto.CreateSessionTxn
 		t.Decode(d)
@@ -220,16 +237,7 @@ func viewOp(op proto.OpCode, d *proto.Decoder, data bool) opView {
 		var t proto.ErrorResponse
 		t.Decode(d)
 		v.Err = t.Err.String()
-	case proto.OpMulti:
-		v.viewMulti(d, data)
-	default:
-		v.Note = fmt.Sprintf("unknown type, %d bytes", d.Remaining())
-		d.Reset(nil)
 	}
-	if d.Err() != nil {
-		v.Note = "the body is not that of such a transaction"
-	}
-	return v
 }
 
 func (v *opView) viewMulti(d *proto.Decoder, data bool) {
