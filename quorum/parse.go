@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"zebu/proto"
 )
@@ -145,7 +146,7 @@ func ParseMember(id proto.ServerID, text string) (Member, error) {
 	role := ""
 	for addr := range strings.SplitSeq(server, "|") {
 		parts, err := hostParts(addr)
-		if err != nil || len(parts) < 3 || len(parts) > 4 || parts[0] == "" {
+		if err != nil || len(parts) < 3 || len(parts) > 4 || !isHost(parts[0]) {
 			return Member{}, errMember
 		}
 		peer, err := parsePeer(parts)
@@ -174,7 +175,7 @@ func (m *Member) parseClient(client string) error {
 		return nil
 	}
 	parts, err := hostParts(client)
-	if err != nil || len(parts) > 2 {
+	if err != nil || len(parts) > 2 || len(parts) == 2 && !isHost(parts[0]) {
 		return errMember
 	}
 	m.Client.Host = "0.0.0.0"
@@ -200,6 +201,13 @@ func parsePeer(parts []string) (PeerAddr, error) {
 		return PeerAddr{}, errors.New("expected different quorum and election ports")
 	}
 	return PeerAddr{Host: parts[0], Quorum: quorum, Election: election}, nil
+}
+
+// isHost says whether s may be a name or an address: nothing that would be read otherwise in another place.
+func isHost(s string) bool {
+	return s != "" && !strings.ContainsAny(s, "[]|;,=") && !strings.ContainsFunc(s, func(r rune) bool {
+		return !unicode.IsPrint(r) || unicode.IsSpace(r)
+	})
 }
 
 // hostParts splits at colons, an IPv6 address in brackets counting as one part. Like Java it ignores colons at the end.
