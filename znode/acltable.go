@@ -1,11 +1,6 @@
 package znode
 
-import (
-	"hash/maphash"
-	"slices"
-
-	"zebu/proto"
-)
+import "zebu/proto"
 
 // Fixed numbers in an aclTable.
 const (
@@ -24,54 +19,38 @@ var (
 // aclTable keeps each distinct access control list once, under a number, with the count of nodes that have it. Lists
 // never change, so they may be handed out.
 type aclTable struct {
-	seed    maphash.Seed
 	entries []aclEntry
-	byHash  map[uint64]uint32 // -> first entry of the hash; others by next
-	free    uint32            // first free entry, by next
-	live    int               // entries in use, the fixed ones not counted
+	numbers map[string]uint32 // by the list's encoding
+	free    []uint32          // numbers to use again
+	key     []byte            // space for an encoding
 }
 
 type aclEntry struct {
 	list []proto.ACL
-	hash uint64
 	refs int
-	next uint32
 }
 
 func newACLTable() aclTable {
-	a := aclTable{seed: maphash.MakeSeed(), byHash: map[uint64]uint32{}, entries: make([]aclEntry, 2)}
-	for i, l := range [][]proto.ACL{aclOpen: openACL, aclNobody: nobodyACL} {
-		a.entries[i] = aclEntry{list: l, hash: a.hash(l), refs: 1} // never to be released
-		a.byHash[a.entries[i].hash] = uint32(i)
+	a := aclTable{numbers: map[string]uint32{}}
+	for _, l := range [][]proto.ACL{aclOpen: openACL, aclNobody: nobodyACL} {
+		a.acquire(l) // never to be released
 	}
 	return a
 }
 
-func (a *aclTable) hash(l []proto.ACL) uint64 {
-	const k = 0x9e3779b97f4a7c15
-	h := uint64(len(l))
+// lookup returns the number of a list that is known. It leaves the list's encoding in a.key.
+func (a *aclTable) lookup(l []proto.ACL) (id uint32, ok bool) {
+	a.key = a.key[:0]
 	for i := range l {
-		h = (h ^ uint64(uint32(l[i].Perms))) * k
-		h = (h ^ maphash.String(a.seed, l[i].ID.Scheme)) * k
-		h = (h ^ maphash.String(a.seed, l[i].ID.ID)) * k
+		a.key = l[i].Append(a.key)
 	}
-	return h
-}
-
-// lookup returns the number of a list that is known.
-func (a *aclTable) lookup(l []proto.ACL) (id uint32, h uint64, ok bool) {
-	h = a.hash(l)
-	id, ok = a.byHash[h]
-	for ok && !slices.Equal(a.entries[id].list, l) {
-		id = a.entries[id].next
-		ok = id != 0
-	}
-	return id, h, ok
+	id, ok = a.numbers[string(a.key)]
+	return id, ok
 }
 
 // own returns a list equal to l that will not change under the caller.
 func (a *aclTable) own(l []proto.ACL) []proto.ACL {
-	if id, _, ok := a.lookup(l); ok {
+	if id, ok := a.lookup(l); ok {
 		return a.entries[id].list
 	}
 	return cloneACL(l)
@@ -82,23 +61,16 @@ func (a *aclTable) acquire(l []proto.ACL) uint32 {
 	if l == nil {
 		l = openACL
 	}
-	id, h, ok := a.lookup(l)
+	id, ok := a.lookup(l)
 	if !ok {
-		if id = a.free; id != 0 {
-			a.free = a.entries[id].next
+		if n := len(a.free); n > 0 {
+			id, a.free = a.free[n-1], a.free[:n-1]
 		} else {
 			id = uint32(len(a.entries))
 			a.entries = append(a.entries, aclEntry{})
 		}
-		a.entries[id] = aclEntry{list: cloneACL(l), hash: h}
-		// The fixed entries end their chains with 0, so new ones go in second place.
-		if head, ok := a.byHash[h]; ok {
-			a.entries[id].next = a.entries[head].next
-			a.entries[head].next = id
-		} else {
-			a.byHash[h] = id
-		}
-		a.live++
+		a.numbers[string(a.key)] = id
+		a.entries[id].list = cloneACL(l)
 	}
 	a.entries[id].refs++
 	return id
@@ -110,19 +82,10 @@ func (a *aclTable) release(id uint32) {
 	if e.refs--; e.refs > 0 {
 		return
 	}
-	if head := a.byHash[e.hash]; head != id {
-		for a.entries[head].next != id {
-			head = a.entries[head].next
-		}
-		a.entries[head].next = e.next
-	} else if e.next != 0 {
-		a.byHash[e.hash] = e.next
-	} else {
-		delete(a.byHash, e.hash)
-	}
-	*e = aclEntry{next: a.free}
-	a.free = id
-	a.live--
+	a.lookup(e.list)
+	delete(a.numbers, string(a.key))
+	*e = aclEntry{}
+	a.free = append(a.free, id)
 }
 
 func cloneACL(l []proto.ACL) []proto.ACL {

@@ -1,6 +1,8 @@
 package znode
 
 import (
+	"fmt"
+	"math/rand/v2"
 	"testing"
 
 	"zebu/proto"
@@ -184,5 +186,85 @@ func TestLoaderErrors(t *testing.T) {
 		if err := l.AddNode(p, nil, -1, &st); err == nil {
 			t.Errorf("%q is fine", p)
 		}
+	}
+}
+
+// The index must find what is there and nothing else while it grows and shrinks.
+func TestManyNodes(t *testing.T) {
+	tr := New(Options{})
+	g := rand.New(rand.NewPCG(1, 2))
+	var res Result
+	there := map[string]bool{}
+	for z := proto.Zxid(1); z <= 60_000; z++ {
+		path := fmt.Sprintf("/%d", g.IntN(20_000))
+		h := proto.TxnHeader{Zxid: z, Type: proto.OpCreate}
+		c := proto.CreateTxn{Path: path, ACL: openACL, ParentCVersion: -1}
+		body := c.Append(nil)
+		if z > 30_000 && g.IntN(3) > 0 {
+			h.Type, body = proto.OpDelete, (&proto.DeleteTxn{Path: path}).Append(nil)
+		}
+		if err := tr.Apply(&h, body, &res); err != nil {
+			t.Fatal(err)
+		}
+		want := proto.OK
+		switch {
+		case h.Type == proto.OpCreate && there[path]:
+			want = proto.ErrNodeExists
+		case h.Type == proto.OpDelete && !there[path]:
+			want = proto.ErrNoNode
+		}
+		if res.Err != want {
+			t.Fatalf("%v %s: %v, want %v", h.Type, path, res.Err, want)
+		}
+		there[path] = h.Type == proto.OpCreate
+	}
+	for i := range 20_000 {
+		if path := fmt.Sprintf("/%d", i); (tr.Lookup(path) != nil) != there[path] {
+			t.Errorf("%s is there: %v", path, !there[path])
+		}
+	}
+	check(t, tr)
+}
+
+// Lists come and go with the nodes that have them, and their numbers are used again.
+func TestACLTable(t *testing.T) {
+	tr := New(Options{})
+	fixed := len(tr.acls.entries)
+	list := func(i int) []proto.ACL { return []proto.ACL{{Perms: int32(i), ID: id("digest", "u:x")}} }
+	var res Result
+	z := proto.Zxid(0)
+	run := func(op proto.OpCode, body []byte) {
+		t.Helper()
+		z++
+		if err := tr.Apply(&proto.TxnHeader{Zxid: z, Type: op}, body, &res); err != nil || res.Err != proto.OK {
+			t.Fatal(err, res.Err)
+		}
+	}
+	for round := range 3 {
+		for i := range 50 {
+			c := proto.CreateTxn{Path: fmt.Sprintf("/%d", i), ACL: list(i % 10), ParentCVersion: -1}
+			run(proto.OpCreate, c.Append(nil))
+		}
+		v := tr.View()
+		if n := v.NumACLs(); n != 11 { // and that of the configuration node
+			t.Errorf("round %d: %d lists, want 11", round, n)
+		}
+		for i := range 50 {
+			s := proto.SetACLTxn{Path: fmt.Sprintf("/%d", i), ACL: list(20 + i), Version: 1}
+			run(proto.OpSetACL, s.Append(nil))
+		}
+		check(t, tr)
+		for i := range 50 {
+			run(proto.OpDelete, (&proto.DeleteTxn{Path: fmt.Sprintf("/%d", i)}).Append(nil))
+		}
+		if n := v.NumACLs(); n != 11 {
+			t.Errorf("round %d: the view's lists went from 11 to %d", round, n)
+		}
+		if n := tr.View().NumACLs(); n != 1 {
+			t.Errorf("round %d: %d lists are left", round, n)
+		}
+	}
+	if n := len(tr.acls.entries); n > fixed+60 {
+		t.Errorf("%d entries for 60 lists", n-fixed)
 	}
 }

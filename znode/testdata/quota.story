@@ -78,54 +78,80 @@ czxid 5 mzxid 5 pzxid 5 ctime 5 mtime 5 version 0 cversion 0 aversion 0 owner 0 
   children /a (31:world:anyone)
 > get /zookeeper/quota/a/zookeeper_stats
 "count=2,bytes=19"
+# What a planned request makes of the data is known to the next one, what it makes of the usage is not.
+> 1 set /a data=12345
+15 setData /a version 2
+> 1 set /a data=123456
+16 setData /a version 3
+> apply
+15 OK /a: czxid 1 mzxid 15 pzxid 14 ctime 1 mtime 15 version 2 cversion 5 aversion 0 owner 0 length 5 children 1
+  changed /a (31:world:anyone)
+16 OK /a: czxid 1 mzxid 16 pzxid 14 ctime 1 mtime 16 version 3 cversion 5 aversion 0 owner 0 length 6 children 1
+  changed /a (31:world:anyone)
+> get /zookeeper/quota/a/zookeeper_stats
+"count=2,bytes=9"
+> 1 set /a data=12345678901234567890
+17 error QUOTAEXCEEDED
+> 1 set /a data=1234567890123456
+18 setData /a version 4
+> 1 set /a data=12345678901234567
+19 setData /a version 5
+> apply
+17 QUOTAEXCEEDED
+18 OK /a: czxid 1 mzxid 18 pzxid 14 ctime 1 mtime 18 version 4 cversion 5 aversion 0 owner 0 length 16 children 1
+  changed /a (31:world:anyone)
+19 OK /a: czxid 1 mzxid 19 pzxid 14 ctime 1 mtime 19 version 5 cversion 5 aversion 0 owner 0 length 17 children 1
+  changed /a (31:world:anyone)
+> get /zookeeper/quota/a/zookeeper_stats
+"count=2,bytes=20"
 # Of nested quotas the deepest counts.
 > 1 create /zookeeper/quota/a/b
-15 create /zookeeper/quota/a/b parentCVersion 3
+20 create /zookeeper/quota/a/b parentCVersion 3
 > 1 create /zookeeper/quota/a/b/zookeeper_limits data=count=-1,bytes=2
-16 create /zookeeper/quota/a/b/zookeeper_limits parentCVersion 1
+21 create /zookeeper/quota/a/b/zookeeper_limits parentCVersion 1
 > 1 create /zookeeper/quota/a/b/zookeeper_stats
-17 create /zookeeper/quota/a/b/zookeeper_stats parentCVersion 2
+22 create /zookeeper/quota/a/b/zookeeper_stats parentCVersion 2
 > apply
-15 OK /zookeeper/quota/a/b: czxid 15 mzxid 15 pzxid 15 ctime 15 mtime 15 version 0 cversion 0 aversion 0 owner 0 length 0 children 0
+20 OK /zookeeper/quota/a/b: czxid 20 mzxid 20 pzxid 20 ctime 20 mtime 20 version 0 cversion 0 aversion 0 owner 0 length 0 children 0
   created /zookeeper/quota/a/b (31:world:anyone)
   children /zookeeper/quota/a (31:world:anyone)
-16 OK /zookeeper/quota/a/b/zookeeper_limits: czxid 16 mzxid 16 pzxid 16 ctime 16 mtime 16 version 0 cversion 0 aversion 0 owner 0 length 16 children 0
+21 OK /zookeeper/quota/a/b/zookeeper_limits: czxid 21 mzxid 21 pzxid 21 ctime 21 mtime 21 version 0 cversion 0 aversion 0 owner 0 length 16 children 0
   created /zookeeper/quota/a/b/zookeeper_limits (31:world:anyone)
   children /zookeeper/quota/a/b (31:world:anyone)
-17 OK /zookeeper/quota/a/b/zookeeper_stats: czxid 17 mzxid 17 pzxid 17 ctime 17 mtime 17 version 0 cversion 0 aversion 0 owner 0 length 15 children 0
+22 OK /zookeeper/quota/a/b/zookeeper_stats: czxid 22 mzxid 22 pzxid 22 ctime 22 mtime 22 version 0 cversion 0 aversion 0 owner 0 length 15 children 0
   created /zookeeper/quota/a/b/zookeeper_stats (31:world:anyone)
   children /zookeeper/quota/a/b (31:world:anyone)
 > 1 create /a/b/x data=1
-18 create /a/b/x parentCVersion 1
+23 create /a/b/x parentCVersion 1
 > 1 create /a/bb data=22
-19 error QUOTAEXCEEDED
+24 error QUOTAEXCEEDED
 > apply
-18 OK /a/b/x: czxid 18 mzxid 18 pzxid 18 ctime 18 mtime 18 version 0 cversion 0 aversion 0 owner 0 length 1 children 0
+23 OK /a/b/x: czxid 23 mzxid 23 pzxid 23 ctime 23 mtime 23 version 0 cversion 0 aversion 0 owner 0 length 1 children 0
   created /a/b/x (31:world:anyone)
   children /a/b (31:world:anyone)
-19 QUOTAEXCEEDED
+24 QUOTAEXCEEDED
 > get /zookeeper/quota/a/zookeeper_stats
-"count=2,bytes=19"
+"count=2,bytes=20"
 > get /zookeeper/quota/a/b/zookeeper_stats
 "count=2,bytes=4"
 # A restart counts anew. Other keys stay, nonsense does no harm.
 > 1 set /zookeeper/quota/a/b/zookeeper_stats data=rubbish
-20 setData /zookeeper/quota/a/b/zookeeper_stats version 1
+25 setData /zookeeper/quota/a/b/zookeeper_stats version 1
 > 1 set /zookeeper/quota/a/zookeeper_stats data=a,;=,=;bytes=7=;zz=3;count=x;countHardLimit=9
-21 setData /zookeeper/quota/a/zookeeper_stats version 1
+26 setData /zookeeper/quota/a/zookeeper_stats version 1
 > 1 create /a/b/y
-22 create /a/b/y parentCVersion 2
+27 create /a/b/y parentCVersion 2
 > 1 create /a/bc
-23 create /a/bc parentCVersion 4
+28 create /a/bc parentCVersion 4
 > apply
-20 OK /zookeeper/quota/a/b/zookeeper_stats: czxid 17 mzxid 20 pzxid 17 ctime 17 mtime 20 version 1 cversion 0 aversion 0 owner 0 length 7 children 0
+25 OK /zookeeper/quota/a/b/zookeeper_stats: czxid 22 mzxid 25 pzxid 22 ctime 22 mtime 25 version 1 cversion 0 aversion 0 owner 0 length 7 children 0
   changed /zookeeper/quota/a/b/zookeeper_stats (31:world:anyone)
-21 OK /zookeeper/quota/a/zookeeper_stats: czxid 5 mzxid 21 pzxid 5 ctime 5 mtime 21 version 1 cversion 0 aversion 0 owner 0 length 45 children 0
+26 OK /zookeeper/quota/a/zookeeper_stats: czxid 5 mzxid 26 pzxid 5 ctime 5 mtime 26 version 1 cversion 0 aversion 0 owner 0 length 45 children 0
   changed /zookeeper/quota/a/zookeeper_stats (31:world:anyone)
-22 OK /a/b/y: czxid 22 mzxid 22 pzxid 22 ctime 22 mtime 22 version 0 cversion 0 aversion 0 owner 0 length 0 children 0
+27 OK /a/b/y: czxid 27 mzxid 27 pzxid 27 ctime 27 mtime 27 version 0 cversion 0 aversion 0 owner 0 length 0 children 0
   created /a/b/y (31:world:anyone)
   children /a/b (31:world:anyone)
-23 OK /a/bc: czxid 23 mzxid 23 pzxid 23 ctime 23 mtime 23 version 0 cversion 0 aversion 0 owner 0 length 0 children 0
+28 OK /a/bc: czxid 28 mzxid 28 pzxid 28 ctime 28 mtime 28 version 0 cversion 0 aversion 0 owner 0 length 0 children 0
   created /a/bc (31:world:anyone)
   children /a (31:world:anyone)
 > get /zookeeper/quota/a/b/zookeeper_stats
@@ -136,39 +162,39 @@ czxid 5 mzxid 5 pzxid 5 ctime 5 mtime 5 version 0 cversion 0 aversion 0 owner 0 
 > get /zookeeper/quota/a/b/zookeeper_stats
 "count=3,bytes=4"
 > get /zookeeper/quota/a/zookeeper_stats
-"count=5,bytes=20"
+"count=5,bytes=21"
 # Without its limits there is no quota.
 > 1 delete /zookeeper/quota/a/b/zookeeper_limits
-24 delete /zookeeper/quota/a/b/zookeeper_limits
+29 delete /zookeeper/quota/a/b/zookeeper_limits
 > 1 create /a/b/z
-25 create /a/b/z parentCVersion 3
+30 create /a/b/z parentCVersion 3
 > apply
-24 OK /zookeeper/quota/a/b/zookeeper_limits
+29 OK /zookeeper/quota/a/b/zookeeper_limits
   deleted /zookeeper/quota/a/b/zookeeper_limits (31:world:anyone)
   children /zookeeper/quota/a/b (31:world:anyone)
-25 OK /a/b/z: czxid 25 mzxid 25 pzxid 25 ctime 25 mtime 25 version 0 cversion 0 aversion 0 owner 0 length 0 children 0
+30 OK /a/b/z: czxid 30 mzxid 30 pzxid 30 ctime 30 mtime 30 version 0 cversion 0 aversion 0 owner 0 length 0 children 0
   created /a/b/z (31:world:anyone)
   children /a/b (31:world:anyone)
 > get /zookeeper/quota/a/b/zookeeper_stats
 "count=3,bytes=4"
 > get /zookeeper/quota/a/zookeeper_stats
-"count=6,bytes=20"
+"count=6,bytes=21"
 # Not below the root itself.
 > 1 create /zookeeper/quota/zookeeper_limits data=count=1
-26 create /zookeeper/quota/zookeeper_limits parentCVersion 2
+31 create /zookeeper/quota/zookeeper_limits parentCVersion 2
 > 1 create /zookeeper/quota/zookeeper_stats
-27 create /zookeeper/quota/zookeeper_stats parentCVersion 3
+32 create /zookeeper/quota/zookeeper_stats parentCVersion 3
 > 1 create /free
-28 create /free parentCVersion 2
+33 create /free parentCVersion 2
 > apply
-26 OK /zookeeper/quota/zookeeper_limits: czxid 26 mzxid 26 pzxid 26 ctime 26 mtime 26 version 0 cversion 0 aversion 0 owner 0 length 7 children 0
+31 OK /zookeeper/quota/zookeeper_limits: czxid 31 mzxid 31 pzxid 31 ctime 31 mtime 31 version 0 cversion 0 aversion 0 owner 0 length 7 children 0
   created /zookeeper/quota/zookeeper_limits (31:world:anyone)
   children /zookeeper/quota (31:world:anyone)
-27 OK /zookeeper/quota/zookeeper_stats: czxid 27 mzxid 27 pzxid 27 ctime 27 mtime 27 version 0 cversion 0 aversion 0 owner 0 length 18 children 0
+32 OK /zookeeper/quota/zookeeper_stats: czxid 32 mzxid 32 pzxid 32 ctime 32 mtime 32 version 0 cversion 0 aversion 0 owner 0 length 18 children 0
   created /zookeeper/quota/zookeeper_stats (31:world:anyone)
   children /zookeeper/quota (31:world:anyone)
-28 OK /free: czxid 28 mzxid 28 pzxid 28 ctime 28 mtime 28 version 0 cversion 0 aversion 0 owner 0 length 0 children 0
+33 OK /free: czxid 33 mzxid 33 pzxid 33 ctime 33 mtime 33 version 0 cversion 0 aversion 0 owner 0 length 0 children 0
   created /free (31:world:anyone)
   children / (31:world:anyone)
 > get /zookeeper/quota/zookeeper_stats
-"count=17,bytes=109"
+"count=17,bytes=110"
