@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"io"
@@ -47,78 +48,80 @@ var (
 	zebuLine = "  \"zebu.version\" :\n"
 )
 
+// apacheCases are requests and the files under testdata with the answers of Apache ZooKeeper 3.9.5.
+var apacheCases = []struct {
+	golden, method, path, auth string
+	norm                       func(string) string
+}{
+	{golden: "index", path: ""},
+	{golden: "index", path: "/"},
+	{golden: "configuration", path: "/configuration"},
+	{golden: "configuration", path: "/conf"},
+	{golden: "connection_stat_reset", path: "/crst"},
+	{golden: "connections", path: "/cons"},
+	{golden: "dirs", path: "/dirs"},
+	{golden: "dump", path: "/dump", norm: func(s string) string {
+		return regexp.MustCompile(`(?m)^.*: \[ \],\n`).ReplaceAllString(s, "") // Apache keeps empty buckets
+	}},
+	{golden: "environment", path: "/envi", norm: func(s string) string {
+		return strings.Replace(envValue.ReplaceAllString(s, " :"), zebuLine, "", 1)
+	}},
+	{golden: "get_trace_mask", path: "/gtmk"},
+	{golden: "hash", path: "/hash"},
+	{golden: "initial_configuration", path: "/icfg"},
+	{golden: "is_read_only", path: "/isro"},
+	{golden: "last_snapshot", path: "/lsnp"},
+	{golden: "leader", path: "/lead"},
+	{golden: "monitor", path: "/mntr", norm: func(s string) string {
+		return sorted(regexp.MustCompile(`: \d+\.\d+`).ReplaceAllString(regexp.MustCompile(`(?m): -?\d+,?$`).ReplaceAllString(s, ": INTEGER"), ": FLOAT"))
+	}},
+	{golden: "nosuch", path: "/nosuch"},
+	{golden: "observer_connection_stat_reset", path: "/orst"},
+	{golden: "observers", path: "/obsr"},
+	{golden: "restore", method: http.MethodPost, path: "/rest", norm: func(s string) string { return strings.ReplaceAll(s, `"rest"`, `"restore"`) }},
+	{golden: "ruok", path: "/ruok"},
+	{golden: "server_stats", path: "/srvr", norm: numbers},
+	{golden: "snap_3", path: "/snapshot", auth: "digest a b"},
+	{golden: "snap_badauth", path: "/snapshot", auth: "digest"},
+	{golden: "snap_noscheme", path: "/snapshot", auth: "foo bar"},
+	{golden: "snapshot", path: "/snapshot"},
+	{golden: "stat_reset", path: "/srst"},
+	{golden: "stats", path: "/stat", norm: numbers},
+	{golden: "stmk1", path: "/stmk"},
+	{golden: "stmk2", path: "/stmk?traceMask=zz"},
+	{golden: "stmk3", path: "/set_trace_mask?traceMask=306"},
+	{golden: "voting_view", path: "/voting_view"},
+	{golden: "watch_summary", path: "/wchs"},
+	{golden: "watches", path: "/wchc", norm: sorted},
+	{golden: "watches_by_path", path: "/wchp", norm: sorted},
+	{golden: "zabstate", path: "/zabstate"},
+}
+
+func numbers(s string) string { return digits.ReplaceAllString(s, "N") }
+
+// sorted sorts lines and lists: Apache's order is that of its hash tables.
+func sorted(s string) string {
+	lines := strings.Split(s, "\n")
+	for i := range lines {
+		lines[i] = strings.TrimSuffix(lines[i], ",")
+		lines[i] = strings.Replace(lines[i], `"/app/e1", "/app"`, `"/app", "/app/e1"`, 1)
+	}
+	slices.Sort(lines)
+	return strings.Join(lines, "\n")
+}
+
 // TestCommandsAsApache holds the commands to the answers of Apache ZooKeeper 3.9.5 in the same state, byte for byte, but for
 // the version and what norm takes away.
 func TestCommandsAsApache(t *testing.T) {
-	asIs := func(s string) string { return s }
-	numbers := func(s string) string { return digits.ReplaceAllString(s, "N") }
-	sorted := func(s string) string { // Apache's order is that of its hash tables
-		lines := strings.Split(s, "\n")
-		for i := range lines {
-			lines[i] = strings.TrimSuffix(lines[i], ",")
-			lines[i] = strings.Replace(lines[i], `"/app/e1", "/app"`, `"/app", "/app/e1"`, 1)
-		}
-		slices.Sort(lines)
-		return strings.Join(lines, "\n")
-	}
-	for _, tt := range []struct {
-		golden, method, path, auth string
-		norm                       func(string) string
-	}{
-		{golden: "index", path: ""},
-		{golden: "index", path: "/"},
-		{golden: "configuration", path: "/configuration"},
-		{golden: "configuration", path: "/conf"},
-		{golden: "connection_stat_reset", path: "/crst"},
-		{golden: "connections", path: "/cons"},
-		{golden: "dirs", path: "/dirs"},
-		{golden: "dump", path: "/dump", norm: func(s string) string {
-			return regexp.MustCompile(`(?m)^.*: \[ \],\n`).ReplaceAllString(s, "") // Apache keeps empty buckets
-		}},
-		{golden: "environment", path: "/envi", norm: func(s string) string {
-			return strings.Replace(envValue.ReplaceAllString(s, " :"), zebuLine, "", 1)
-		}},
-		{golden: "get_trace_mask", path: "/gtmk"},
-		{golden: "hash", path: "/hash"},
-		{golden: "initial_configuration", path: "/icfg"},
-		{golden: "is_read_only", path: "/isro"},
-		{golden: "last_snapshot", path: "/lsnp"},
-		{golden: "leader", path: "/lead"},
-		{golden: "monitor", path: "/mntr", norm: func(s string) string {
-			return sorted(regexp.MustCompile(`: \d+\.\d+`).ReplaceAllString(regexp.MustCompile(`(?m): -?\d+,?$`).ReplaceAllString(s, ": INTEGER"), ": FLOAT"))
-		}},
-		{golden: "nosuch", path: "/nosuch"},
-		{golden: "observer_connection_stat_reset", path: "/orst"},
-		{golden: "observers", path: "/obsr"},
-		{golden: "restore", method: http.MethodPost, path: "/rest", norm: func(s string) string { return strings.ReplaceAll(s, `"rest"`, `"restore"`) }},
-		{golden: "ruok", path: "/ruok"},
-		{golden: "server_stats", path: "/srvr", norm: numbers},
-		{golden: "snap_3", path: "/snapshot", auth: "digest a b"},
-		{golden: "snap_badauth", path: "/snapshot", auth: "digest"},
-		{golden: "snap_noscheme", path: "/snapshot", auth: "foo bar"},
-		{golden: "snapshot", path: "/snapshot"},
-		{golden: "stat_reset", path: "/srst"},
-		{golden: "stats", path: "/stat", norm: numbers},
-		{golden: "stmk1", path: "/stmk"},
-		{golden: "stmk2", path: "/stmk?traceMask=zz"},
-		{golden: "stmk3", path: "/set_trace_mask?traceMask=306"},
-		{golden: "voting_view", path: "/voting_view"},
-		{golden: "watch_summary", path: "/wchs"},
-		{golden: "watches", path: "/wchc", norm: sorted},
-		{golden: "watches_by_path", path: "/wchp", norm: sorted},
-		{golden: "zabstate", path: "/zabstate"},
-	} {
+	for _, tt := range apacheCases {
 		b, err := os.ReadFile(filepath.Join("testdata", "apache-3.9.5", tt.golden+".txt"))
 		if err != nil {
 			t.Fatal(err)
 		}
 		code, want, _ := strings.Cut(string(b), "\n")
-		norm, method := asIs, http.MethodGet
-		if tt.norm != nil {
-			norm = tt.norm
-		}
-		if tt.method != "" {
-			method = tt.method
+		norm, method := tt.norm, cmp.Or(tt.method, http.MethodGet)
+		if norm == nil {
+			norm = func(s string) string { return s }
 		}
 		gotCode, header, got := ask(t, Handler(Options{Report: statustest.New().Report()}), method, "/commands"+tt.path, tt.auth, "")
 		if strconv.Itoa(gotCode) != code {

@@ -58,7 +58,7 @@ func snapshot(c *commands, r *request) reply {
 }
 
 func (c *commands) takeSnapshot() (reply, error) {
-	f, err := os.CreateTemp(c.TempDir, "zebu-snapshot-*")
+	f, err := os.CreateTemp(c.TempDir, "tmp.snapshot-*")
 	if err != nil {
 		return reply{}, err
 	}
