@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"zebu/proto"
@@ -137,7 +138,8 @@ func (c *comparison) phase(ctx context.Context, r *rival, p phase, round int) er
 	case p.name == "delete":
 		run.Duration = 0
 	}
-	file := filepath.Join(c.profiles, fmt.Sprintf("%s-%d.pprof", p.name, round))
+	name := strings.ReplaceAll(strings.ReplaceAll(p.name, " % ", "-"), " ", "-")
+	file := filepath.Join(c.profiles, fmt.Sprintf("%s-%d.pprof", name, round))
 	res, err := r.measure(func() (*Result, error) {
 		return withProfile(ctx, r.admin, c.size.phase, file, func() (*Result, error) { return t.mixed(ctx, mustMix(p.mix), run) })
 	})
