@@ -18,9 +18,6 @@ func (l *loader) derive() {
 	if c.Session.MaxTimeout == -1 {
 		c.Session.MaxTimeout = 20 * c.TickTime
 	}
-	if c.Limits.ExtraSize < 0 {
-		c.Limits.ExtraSize = c.Limits.MaxBuffer
-	}
 	if c.Auth.requireSASL {
 		c.Auth.Enforce, c.Auth.EnforceSchemes = true, []string{"sasl"}
 	}
@@ -30,7 +27,6 @@ func (l *loader) derive() {
 	atLeast(l, "autopurge.snapRetainCount", &c.Snapshot.Retain, 3)
 	atLeast(l, "snapCount", &c.Snapshot.Count, 2)
 	atLeast(l, "commitLogCount", &c.Quorum.CommitLogCount, 500)
-	atLeast(l, "jute.maxbuffer.extrasize", &c.Limits.ExtraSize, 1024)
 	t := &c.Throttle
 	atLeast(l, "connection_throttle_global_session_weight", &t.ConnGlobalWeight, t.ConnLocalWeight)
 	atLeast(l, "connection_throttle_renew_session_weight", &t.ConnRenewWeight, t.ConnLocalWeight)

@@ -73,9 +73,6 @@ type Limits struct {
 	MaxCnxns       int // maxCnxns: connections in all, 0 for no limit
 	// MaxBuffer (jute.maxbuffer) is the largest request in bytes.
 	MaxBuffer int
-	// ExtraSize (jute.maxbuffer.extrasize) is what is added to MaxBuffer for a string or buffer inside a record read from
-	// disk or a peer, in bytes.
-	ExtraSize int
 	// Outstanding (globalOutstandingLimit) is how many requests may be in flight before connections that have one in
 	// flight are no longer read.
 	Outstanding int
@@ -87,11 +84,7 @@ type Limits struct {
 
 // Throttle slows connections and requests down (spec 13.3 and 13.6).
 type Throttle struct {
-	MaxRequests          int           // request_throttle_max_requests, 0 for no limit
-	StallTime            time.Duration // request_throttle_stall_time
-	DropStale            bool          // request_throttle_drop_stale
-	StaleConnectionCheck bool          // request_stale_connection_check
-	StaleLatencyCheck    bool          // request_stale_latency_check
+	MaxRequests int // request_throttle_max_requests, 0 for no limit
 	// OpWaitTime (throttled_op_wait_time) is how long a request may queue before it is refused unexecuted; 0 for ever.
 	OpWaitTime time.Duration
 

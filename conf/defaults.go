@@ -9,11 +9,10 @@ func javaDefaults() *Config {
 	c.Client = Client{Backlog: -1, HandshakeTimeout: 10 * time.Second}
 	c.Session = Session{MinTimeout: -1, MaxTimeout: -1, CloseTxn: true}
 	c.Limits = Limits{
-		MaxClientCnxns: 60, MaxBuffer: 0xfffff, ExtraSize: -1, Outstanding: 1000,
+		MaxClientCnxns: 60, MaxBuffer: 0xfffff, Outstanding: 1000,
 		LargeRequestThreshold: -1, LargeRequestMaxBytes: 100 << 20,
 	}
 	c.Throttle = Throttle{
-		StallTime: 100 * ms, DropStale: true, StaleConnectionCheck: true,
 		ConnFillTime: ms, ConnFillCount: 1, ConnFreezeTime: -ms, ConnDropIncrease: 0.02, ConnDropDecrease: 0.002,
 		ConnGlobalWeight: 3, ConnRenewWeight: 2, ConnLocalWeight: 1,
 	}

@@ -107,8 +107,6 @@ func derivedDefault(key, text string) string {
 		return "2 `tickTime`"
 	case "maxSessionTimeout":
 		return "20 `tickTime`"
-	case "jute.maxbuffer.extrasize":
-		return "`jute.maxbuffer`"
 	}
 	return text
 }

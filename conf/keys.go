@@ -76,7 +76,6 @@ var clientKeys = []keyDef{
 	{name: "maxClientCnxns", value: func(c *Config) value { return whole(&c.Limits.MaxClientCnxns, 0) }},
 	{name: "maxCnxns", scope: asProperty, value: func(c *Config) value { return whole(&c.Limits.MaxCnxns, 0) }},
 	{name: "jute.maxbuffer", scope: bare, value: func(c *Config) value { return whole(&c.Limits.MaxBuffer, 1) }},
-	{name: "jute.maxbuffer.extrasize", scope: asProperty, value: func(c *Config) value { return whole(&c.Limits.ExtraSize, 0) }},
 	{name: "readonlymode.enabled", scope: bare, value: func(c *Config) value { return boolValue{&c.ReadOnlyMode} }},
 }
 
@@ -151,10 +150,6 @@ var throttleKeys = []keyDef{
 	{name: "largeRequestThreshold", scope: asProperty, value: func(c *Config) value { return whole(&c.Limits.LargeRequestThreshold, -1) }},
 	{name: "largeRequestMaxBytes", scope: asProperty, value: func(c *Config) value { return whole(&c.Limits.LargeRequestMaxBytes, 1) }},
 	{name: "request_throttle_max_requests", scope: asProperty, value: func(c *Config) value { return whole(&c.Throttle.MaxRequests, 0) }},
-	{name: "request_throttle_stall_time", scope: asProperty, value: func(c *Config) value { return millis(&c.Throttle.StallTime, 1) }},
-	{name: "request_throttle_drop_stale", scope: asProperty, value: func(c *Config) value { return boolValue{&c.Throttle.DropStale} }},
-	{name: "request_stale_connection_check", scope: asProperty, value: func(c *Config) value { return boolValue{&c.Throttle.StaleConnectionCheck} }},
-	{name: "request_stale_latency_check", scope: asProperty, value: func(c *Config) value { return boolValue{&c.Throttle.StaleLatencyCheck} }},
 	{name: "throttled_op_wait_time", scope: asProperty, value: func(c *Config) value { return millis(&c.Throttle.OpWaitTime, 0) }},
 	{name: "connection_throttle_tokens", scope: asProperty, value: func(c *Config) value { return whole(&c.Throttle.ConnTokens, 0) }},
 	{name: "connection_throttle_fill_time", scope: asProperty, value: func(c *Config) value { return millis(&c.Throttle.ConnFillTime, 1) }},

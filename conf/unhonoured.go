@@ -7,6 +7,7 @@ const (
 	noCache      = "has no effect: replies are encoded straight from the tree, there is no response cache"
 	noPipeline   = "has no effect: it sizes ZooKeeper's internal threads and queues, which zebu does not have"
 	noWatchPool  = "has no effect: it tunes a watch manager of ZooKeeper's; zebu's registry is compact by design"
+	noStalls     = "has no effect: a reader waits for room, without a poll, and what a closed connection asked for is dropped"
 	noKerberos   = "not supported: Kerberos (GSSAPI) is not implemented; SASL DIGEST-MD5 is"
 	noTracker    = "has no effect: it tunes a debugging aid of ZooKeeper's leader"
 	noPathStats  = "not supported: ZooKeeper's per-path request statistics are not kept"
@@ -19,6 +20,11 @@ const (
 var unhonoured = []keyDef{
 	{name: "serverCnxnFactory", scope: asProperty, silent: true, note: "has no effect: there is one connection layer, for plain connections and TLS"},
 	{name: "quorum.auth.kerberos.servicePrincipal", note: noKerberos},
+	{name: "jute.maxbuffer.extrasize", scope: asProperty, note: "has no effect: what was accepted once can always be read back; the log and snapshot readers have a bound of their own"},
+	{name: "request_throttle_stall_time", scope: asProperty, note: noStalls},
+	{name: "request_throttle_drop_stale", scope: asProperty, note: noStalls},
+	{name: "request_stale_connection_check", scope: asProperty, note: noStalls},
+	{name: "request_stale_latency_check", scope: asProperty, note: "not supported: requests that waited long are carried out; throttled_op_wait_time refuses them"},
 	{name: "quorum.cnxn.threads.size", note: noPipeline},
 	{name: "maxBatchSize", scope: asProperty, note: "has no effect: a batch is bounded by its bytes"},
 	{name: "flushDelay", scope: asProperty, note: noTimers},

@@ -13,9 +13,7 @@ import (
 // pending are fields of conf's structs that no package reads yet. The list may only get shorter. What an ensemble needs
 // is not listed: the fields of conf.Quorum wait for it together.
 var pending = []string{
-	"Limits.ExtraSize",
-	"Throttle.ConnLocalWeight", "Throttle.DropStale", "Throttle.StaleConnectionCheck", "Throttle.StaleLatencyCheck",
-	"Throttle.StallTime",
+	"Throttle.ConnLocalWeight", // of local sessions
 }
 
 // TestConfigIsHonoured checks that what package conf accepts has an effect: some package reads every field.
