@@ -108,12 +108,9 @@ func New(opt Options) (*Server, error) {
 		return nil, err
 	}
 	s.loop = newLoop(s)
-	lc := net.ListenConfig{}
-	ln, err := lc.Listen(context.Background(), "tcp", s.cfg.Client.Addr.String())
-	if err != nil {
-		return nil, errors.Join(&PortError{err}, s.store.Close())
+	if s.listener, err = listen(s.cfg.Client); err != nil {
+		return nil, errors.Join(err, s.store.Close())
 	}
-	s.listener = ln
 	return s, nil
 }
 

@@ -4,6 +4,9 @@ package server
 
 import "net"
 
+// setBacklog leaves the system's default: there is no way to change it.
+func setBacklog(net.Listener, int) error { return nil }
+
 type tryWriter interface {
 	tryWrite(b []byte) (int, error)
 }

@@ -5,8 +5,23 @@ package server
 import (
 	"errors"
 	"net"
+	"os"
 	"syscall"
 )
+
+// setBacklog sets the length of the accept queue: listening again on a socket that listens does that.
+func setBacklog(ln net.Listener, n int) error {
+	t, ok := ln.(*net.TCPListener)
+	if !ok {
+		return nil
+	}
+	raw, err := t.SyscallConn()
+	if err != nil {
+		return err
+	}
+	cerr := raw.Control(func(fd uintptr) { err = os.NewSyscallError("listen", syscall.Listen(int(fd), n)) })
+	return errors.Join(cerr, err)
+}
 
 // tryWriter writes without ever blocking.
 type tryWriter interface {
