@@ -4,7 +4,7 @@
 // # Files
 //
 // In <LogDir>/version-2: log.<hex zxid of the first transaction>. In <DataDir>/version-2: snapshot.<hex zxid>, with .gz
-// or .snappy if compressed, acceptedEpoch and currentEpoch, and zebu.lock, which keeps a second zebu out (ZooKeeper
+// or .snappy if compressed, acceptedEpoch and currentEpoch. In both zebu.lock, which keeps a second zebu out (ZooKeeper
 // passes over names that it does not know). What is being written has a name that begins with "tmp." until it is whole
 // and synced.
 //

@@ -224,12 +224,17 @@ func TestOpenChecksDirectories(t *testing.T) {
 		}
 	}
 	opt := options(filepath.Join(t.TempDir(), "a", "b"))
+	opt.LogDir = t.TempDir()
 	s, err := Open(opt)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Open(opt); !errors.Is(err, vfs.ErrLocked) {
-		t.Errorf("second Open: %v", err)
+	otherData, otherLogs := opt, opt
+	otherData.DataDir, otherLogs.LogDir = t.TempDir(), t.TempDir()
+	for _, again := range []Options{opt, otherData, otherLogs} {
+		if _, err := Open(again); !errors.Is(err, vfs.ErrLocked) {
+			t.Errorf("second Open: %v", err)
+		}
 	}
 	if err := s.Log().Append(batchOf(1, 1, 1)); err == nil {
 		t.Error("append before Restore")

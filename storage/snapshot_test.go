@@ -79,7 +79,7 @@ func TestSnapshotRoundTrip(t *testing.T) {
 		if last, ok := s.LastSnapshot(); !ok || last != info {
 			t.Errorf("LastSnapshot is %+v", last)
 		}
-		if data, log := s.Sizes(); data != info.Size || log != 0 {
+		if data, log := s.Sizes(); data != info.Size || log != data {
 			t.Errorf("sizes %d, %d", data, log)
 		}
 		_ = s.Close()

@@ -56,7 +56,7 @@ type Store struct {
 	opt     Options
 	snapDir string
 	logDir  string
-	lock    io.Closer
+	locks   []io.Closer
 	log     Log
 
 	snapMu sync.Mutex // one snapshot or purge at a time
@@ -66,7 +66,7 @@ type Store struct {
 	hasSnap  bool
 }
 
-// Open checks the directories, makes them if it may, and takes the lock. It refuses if the directory for logs holds
+// Open checks the directories, makes them if it may, and takes the locks. It refuses if the directory for logs holds
 // snapshots or the reverse, which is how a mistaken dataLogDir shows (spec 10).
 func Open(opt Options) (*Store, error) {
 	if opt.Log == nil {
@@ -97,15 +97,38 @@ func Open(opt Options) (*Store, error) {
 			return nil, err
 		}
 	}
-	lock, err := opt.FS.Lock(filepath.Join(s.snapDir, lockName))
-	if err != nil {
-		return nil, fmt.Errorf("data directory %s: %w", s.snapDir, err)
+	if err := s.takeLocks(); err != nil {
+		return nil, errors.Join(err, s.releaseLocks())
 	}
-	s.lock = lock
 	if err := s.removeTemporary(); err != nil {
-		return nil, errors.Join(err, lock.Close())
+		return nil, errors.Join(err, s.releaseLocks())
 	}
 	return s, nil
+}
+
+// takeLocks keeps other zebu servers out of the directories.
+func (s *Store) takeLocks() error {
+	dirs := []string{s.snapDir}
+	if s.logDir != s.snapDir {
+		dirs = append(dirs, s.logDir)
+	}
+	for _, dir := range dirs {
+		lock, err := s.opt.FS.Lock(filepath.Join(dir, lockName))
+		if err != nil {
+			return fmt.Errorf("data directory %s: %w", dir, err)
+		}
+		s.locks = append(s.locks, lock)
+	}
+	return nil
+}
+
+func (s *Store) releaseLocks() error {
+	var err error
+	for _, l := range s.locks {
+		err = errors.Join(err, l.Close())
+	}
+	s.locks = nil
+	return err
 }
 
 func (s *Store) prepareDir(dir string) error {
@@ -166,22 +189,26 @@ func (s *Store) removeTemporary() error {
 // Log returns the store's transaction log, which takes appends after [Store.Restore].
 func (s *Store) Log() *Log { return &s.log }
 
-// Close closes the log and releases the lock.
-func (s *Store) Close() error { return errors.Join(s.log.Close(), s.lock.Close()) }
+// Close closes the log and releases the locks.
+func (s *Store) Close() error { return errors.Join(s.log.Close(), s.releaseLocks()) }
 
-// Sizes returns the bytes that snapshots and logs take by the length of their files, preallocated zeros included, as
-// ZooKeeper counts them; 0 for what cannot be read.
+// Sizes returns the bytes in the directory of snapshots and in that of logs, which may be the same: by the length of all
+// the files there, preallocated zeros included, as ZooKeeper counts them. What cannot be read counts 0.
 func (s *Store) Sizes() (data, log int64) {
-	return s.size(s.snapDir, snapshotPrefix), s.size(s.logDir, logPrefix)
+	data = s.size(s.snapDir)
+	if s.logDir == s.snapDir {
+		return data, data
+	}
+	return data, s.size(s.logDir)
 }
 
-func (s *Store) size(dir, prefix string) (total int64) {
-	files, err := list(s.opt.FS, dir, prefix)
+func (s *Store) size(dir string) (total int64) {
+	names, err := s.opt.FS.ReadDir(dir)
 	if err != nil {
 		return 0
 	}
-	for _, f := range files {
-		if st, err := s.opt.FS.Stat(f.path); err == nil {
+	for _, n := range names {
+		if st, err := s.opt.FS.Stat(filepath.Join(dir, n)); err == nil {
 			total += st.Size()
 		}
 	}
