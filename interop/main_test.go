@@ -3,6 +3,7 @@ package interop
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -22,6 +23,10 @@ var leftOut = struct {
 }{why: map[string][]string{}}
 
 func TestMain(m *testing.M) {
+	flag.Parse()
+	if f := flag.Lookup("test.parallel"); f.Value.String() == f.DefValue {
+		_ = f.Value.Set("4") // scenarios mostly wait: to reconnect, to expire
+	}
 	code := m.Run()
 	peers.RemoveBuild()
 	removeCompiled()

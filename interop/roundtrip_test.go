@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -156,6 +157,7 @@ func (x *trip) write() {
 	x.t.Helper()
 	a, dir := x.live["a"], fmt.Sprintf("/round%d", x.round)
 	x.create(a, dir, "r", 0, openACL)
+	before := a.lastZxid
 	for i := range 40 {
 		x.create(a, dir+"/s-", fmt.Sprint(i), proto.PersistentSequential, openACL)
 		if i%5 == 0 {
@@ -184,6 +186,9 @@ func (x *trip) write() {
 	x.do(old, proto.OpCloseSession, nil)
 	x.want, err = dump(x.admin)
 	x.ok(err)
+	poll(x.t, 20*time.Second, "snapshot of "+dir, func() bool {
+		return slices.ContainsFunc(x.files("snapshot.*"), func(name string) bool { return logZxid(name) > int64(before) })
+	})
 }
 
 // end stops the server: cleanly, with SIGKILL, or with SIGKILL and the last record torn. That record is a write which
@@ -232,8 +237,9 @@ func tearLastRecord(logs []string, zeros bool) error {
 }
 
 func logZxid(name string) int64 {
-	var z int64
-	_, _ = fmt.Sscanf(filepath.Ext(name), ".%x", &z) // a name that is none sorts first
+	_, hexa, _ := strings.Cut(filepath.Base(name), ".")
+	hexa, _, _ = strings.Cut(hexa, ".")    // .gz
+	z, _ := strconv.ParseInt(hexa, 16, 64) // a name that is none sorts first
 	return z
 }
 
