@@ -358,7 +358,6 @@ func rawAuth(x *rawRun) {
 	send("digest", -4, packet(0, str("digest"), buf))
 	send("type 7", -4, packet(7, str("digest"), buf))
 	send("xid 1", 1, packet(0, str("digest"), buf))
-	send("xid -1", -1, packet(0, str("digest"), buf))
 	send("unknown scheme", -4, packet(0, str("nosuch"), buf))
 	send("empty scheme", -4, packet(0, str(""), buf))
 	send("null scheme", -4, packet(0, i32(-1), buf))

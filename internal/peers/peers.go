@@ -92,8 +92,12 @@ var buildOnce = struct {
 	err  error
 }{}
 
-// BuildZebu compiles cmd/zebu, once per process, with the race detector if race is set in the first call.
+// BuildZebu compiles cmd/zebu, once per process, with the race detector if race is set in the first call. It returns
+// $ZEBU_BINARY instead if that is set: to try a released binary.
 func BuildZebu(ctx context.Context, race bool) (*Zebu, error) {
+	if binary := os.Getenv("ZEBU_BINARY"); binary != "" {
+		return &Zebu{Binary: binary}, nil
+	}
 	b := &buildOnce
 	b.Do(func() { b.path, b.err = build(ctx, race) })
 	if b.err != nil {
