@@ -208,14 +208,20 @@ func (l *Log) Roll() {
 	l.size.Store(0)
 }
 
-// finish closes the current file, if there is one. Everything in it is synced.
+// finish closes the current file, if there is one. Everything in it is synced. What was preallocated and not used is given
+// back: where ZooKeeper leaves a hole in a sparse file, it would take up the disk. After a failure the file is left as it
+// is, for Restore to judge.
 func (l *Log) finish() error {
 	if l.f == nil {
 		return nil
 	}
 	f := l.f
 	l.f = nil
-	if err := f.Close(); err != nil {
+	var err error
+	if l.err == nil {
+		err = f.Truncate(l.pos)
+	}
+	if err := errors.Join(err, f.Close()); err != nil {
 		return fmt.Errorf("close %s: %w", l.name, err)
 	}
 	return nil

@@ -183,8 +183,9 @@ func (s *Store) reaches(res *Restored, invalid []dataFile) error {
 	return nil
 }
 
-// settle cuts off what a crash left at the end of the last log and syncs it. Without the sync a crash of the machine could
-// still take back transactions that a process wrote before it crashed and that were answered from since.
+// settle cuts off what a crash left at the end of the last log, zeros or a torn record, and syncs it. Without the sync a
+// crash of the machine could still take back transactions that a process wrote before it crashed and that were answered
+// from since.
 func (s *Store) settle(path string, tail Tail) error {
 	f, err := s.opt.FS.OpenWrite(path)
 	if err != nil {
@@ -193,8 +194,8 @@ func (s *Store) settle(path string, tail Tail) error {
 	if tail.Torn != "" {
 		s.opt.Log.Warn("cutting off what a crash left at the end of a transaction log",
 			zap.String("file", path), zap.Int64("offset", tail.Offset), zap.String("reason", tail.Torn))
-		err = f.Truncate(tail.Offset)
 	}
+	err = f.Truncate(tail.Offset)
 	if err == nil && !s.opt.NoSync {
 		err = f.Sync()
 	}

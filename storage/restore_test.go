@@ -102,7 +102,7 @@ func TestRestoreChoosesAndRefuses(t *testing.T) {
 			}
 		}, 0, 3, 1, ""},
 		{"torn log, next one goes on", z{0}, z{1, 5}, 8, func(t *testing.T, o *Options) {
-			b := readFile(t, v2(*o, "log.1"))
+			b := padded(t, v2(*o, "log.1"))
 			b[fileHeaderSize+4*(frameSize+minTxnSize+14+20+eorSize)+20] = 7
 			put(t, v2(*o, "log.1"), string(b))
 		}, 0, 8, 1, ""},
