@@ -37,8 +37,12 @@ func (r *Replica) Register(c *Conn, w Watch) {
 	}
 }
 
-// Read runs a request that is no write and appends its framed reply to dst.
+// Read runs a request that is no write and appends its framed reply to dst. A connection that the replica has let go of
+// (its session ended, or moved on to another connection) gets no reply and leaves no watch: its slot may be another's.
 func (r *Replica) Read(c *Conn, req *Request, dst []byte) ([]byte, Effect) {
+	if !c.open {
+		return dst, Effect{Close: true}
+	}
 	start := len(dst)
 	if req.Refuse != proto.OK {
 		dst = appendReplyHeader(dst, req.Xid, r.applied, req.Refuse)

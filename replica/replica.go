@@ -101,6 +101,7 @@ type Counts struct {
 	ExpiredSessions  int64
 	Transactions     int64 // applied, errors included
 	FailedTxns       int64
+	Orphans          int64 // sessions whose ephemerals Lead dropped because nobody knew the session
 }
 
 // New returns a replica with an empty tree. Load a snapshot through [Replica.Loader], replay transactions through
@@ -136,8 +137,8 @@ func (r *Replica) Lead() error {
 	return nil
 }
 
-// dropOrphans removes the ephemerals of sessions that do not exist. Every replica finds the same ones in the same state,
-// so no transaction is needed.
+// dropOrphans removes the ephemerals of sessions that do not exist. No transaction says so, as in ZooKeeper; if there were
+// any ([Counts].Orphans) the caller must write a snapshot, because the log that follows does not fit the state on disk.
 func (r *Replica) dropOrphans() {
 	var orphans []proto.SessionID
 	for s := range r.tree.EphemeralOwners() {
@@ -145,6 +146,7 @@ func (r *Replica) dropOrphans() {
 			orphans = append(orphans, s)
 		}
 	}
+	r.counts.Orphans += int64(len(orphans))
 	for _, s := range orphans {
 		r.tree.KillSession(s, r.applied)
 	}

@@ -276,3 +276,57 @@ func TestUnknownOperationIsAnsweredAndEndsTheConnection(t *testing.T) {
 		}
 	}
 }
+
+func TestReadOnAConnectionLetGoLeavesNothing(t *testing.T) {
+	b := newBench(t)
+	old := b.connect("old")
+	pw := session.Password(old.Session)
+	b.submit(old, 1, proto.OpCreate, create("/n", 0))
+	b.commit()
+	b.r.LendBuffer(nil)
+	next := &Conn{Handle: "next"}
+	b.r.Connect(next, &proto.ConnectRequest{SessionID: old.Session, Passwd: pw[:], Timeout: 4000}, b.now)
+	if next.ID != old.ID {
+		t.Fatalf("slots %d and %d: the test wants the slot used again", old.ID, next.ID)
+	}
+	for _, req := range []*Request{
+		{Op: proto.OpGetData, Body: (&proto.PathWatchRequest{Path: "/n", Watch: true}).Append(nil)},
+		{Op: proto.OpAddWatch, Body: (&proto.AddWatchRequest{Path: "/n", Mode: proto.AddWatchRecursive}).Append(nil)},
+		{Op: proto.OpSetWatches, Body: (&proto.SetWatches{DataWatches: []string{"/n"}}).Append(nil)},
+	} {
+		if buf, fx := b.r.Read(old, req, nil); len(buf) > 0 || !fx.Close || fx.Watch.Path != "" {
+			t.Errorf("op %d: % x %+v", req.Op, buf, fx)
+		}
+	}
+	b.r.Disconnect(next)
+	b.submit(b.connect("w"), 1, proto.OpSetData, &proto.SetDataRequest{Path: "/n", Version: -1})
+	b.want(b.commit(), "w: reply 1 OK 0x4")
+	if st := b.r.Watches().Stats(); st.Data.Watches != 0 {
+		t.Errorf("%+v", st)
+	}
+}
+
+func TestBodiesOfQueuedReadsAreLetGo(t *testing.T) {
+	b := newBench(t)
+	c := b.connect("a")
+	b.submit(c, 1, proto.OpCreate, create("/n", 0))
+	b.commit()
+	read := &proto.PathWatchRequest{Path: "/n"}
+	b.submit(c, 0, proto.OpSetData, &proto.SetDataRequest{Path: "/n", Version: -1})
+	for i := range int32(1000) { // one write is always in flight, with a read behind it
+		b.submit(c, 2*i, proto.OpGetData, read)
+		ready := b.log.txns
+		b.log.txns = nil
+		b.submit(c, 2*i+1, proto.OpSetData, &proto.SetDataRequest{Path: "/n", Version: -1})
+		b.submit(c, 2*i+1, proto.OpGetData, read)
+		b.log.txns, ready = ready, b.log.txns
+		b.commit()
+		b.log.txns = ready
+		if len(c.queue) == 0 {
+			t.Fatal("the queue ran empty")
+		}
+	}
+	if got := cap(c.queueBuf); got > queueChunk {
+		t.Errorf("the queue holds on to %d bytes", got)
+	}
+}

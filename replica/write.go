@@ -8,8 +8,8 @@ import (
 	"zebu/znode"
 )
 
-// maxIdleQueue is how much buffer, in bytes, a connection keeps for the next reads that have to wait.
-const maxIdleQueue = 16 << 10
+// queueChunk is how many bytes a connection sets aside at a time for the bodies of reads that have to wait.
+const queueChunk = 4 << 10
 
 // IsWrite says whether an operation becomes a transaction.
 func IsWrite(op proto.OpCode) bool {
@@ -31,16 +31,24 @@ func (r *Replica) Submit(c *Conn, req *Request) {
 	case req.Op == proto.OpSync && req.Refuse == proto.OK:
 		r.sync(c, req)
 	default:
-		// The body moves as queueBuf grows, but slices of an outgrown buffer stay valid: nothing writes to it again.
-		at := len(c.queueBuf)
-		c.queueBuf = append(c.queueBuf, req.Body...)
 		q := queued{req: *req, after: c.submitted}
-		q.req.Body = c.queueBuf[at:len(c.queueBuf):len(c.queueBuf)]
+		q.req.Body = c.keep(req.Body)
 		c.queue = append(c.queue, q)
 		if c.submitted == c.completed {
 			r.runnable = append(r.runnable, c)
 		}
 	}
+}
+
+// keep copies a body to where it outlives the call. A full chunk is left to those whose bodies lie in it: under a steady load
+// the queue never runs empty, and a buffer that only grew would hold every body since it last did.
+func (c *Conn) keep(body []byte) []byte {
+	if cap(c.queueBuf)-len(c.queueBuf) < len(body) {
+		c.queueBuf = make([]byte, 0, max(queueChunk, len(body)))
+	}
+	at := len(c.queueBuf)
+	c.queueBuf = append(c.queueBuf, body...)
+	return c.queueBuf[at:len(c.queueBuf):len(c.queueBuf)]
 }
 
 // Unsettled says whether requests wait that need nothing but the state itself: a sync with nothing outstanding, a read
@@ -251,7 +259,7 @@ func (r *Replica) runQueue(c *Conn) {
 	clear(c.queue[rest:])
 	if c.queue = c.queue[:rest]; rest == 0 {
 		c.queueBuf = c.queueBuf[:0]
-		if cap(c.queueBuf) > maxIdleQueue {
+		if cap(c.queueBuf) > queueChunk {
 			c.queueBuf = nil
 		}
 	}
