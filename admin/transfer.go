@@ -34,8 +34,9 @@ func (l *limiter) allow() bool {
 	return true
 }
 
-// snapshot takes a snapshot and sends it, unless the parameter streaming is false. It is written to a temporary file
-// first, because its size and zxid go ahead of it, and so that a client that reads slowly holds up nobody.
+// snapshot takes a snapshot and sends it; with the parameter streaming=false it leaves it in the data directory instead.
+// What is sent is written to a temporary file first, because its size and zxid go ahead of it, and so that a client that
+// reads slowly holds up nobody.
 func snapshot(c *commands, r *request) reply {
 	if c.NoSnapshot {
 		return reply{code: http.StatusServiceUnavailable}
@@ -44,21 +45,37 @@ func snapshot(c *commands, r *request) reply {
 		c.Report.Metrics.SnapshotRateLimitedCount.Inc()
 		return reply{code: http.StatusTooManyRequests}
 	}
-	out, err := c.takeSnapshot()
+	take := c.streamSnapshot
+	if q := r.URL.Query(); q.Has("streaming") && !strings.EqualFold(q.Get("streaming"), "true") {
+		take = c.keepSnapshot
+	}
+	out, err := take()
 	if err != nil {
 		c.Report.Metrics.SnapshotErrorCount.Inc()
 		c.Log.Warn("AdminServer: taking a snapshot", zap.Error(err))
 		return reply{code: http.StatusInternalServerError}
 	}
-	if q := r.URL.Query(); q.Has("streaming") && !strings.EqualFold(q.Get("streaming"), "true") {
-		_ = out.body.Close()
-		out.body = nil
-	}
 	return out
 }
 
-func (c *commands) takeSnapshot() (reply, error) {
-	f, err := os.CreateTemp(c.TempDir, "tmp.snapshot-*")
+// keepSnapshot has a snapshot written into the data directory.
+func (c *commands) keepSnapshot() (reply, error) {
+	snap, err := c.Report.TakeSnapshot()
+	if err != nil {
+		return reply{}, err
+	}
+	return reply{header: snapshotHeader(int64(snap.Zxid), snap.Size)}, nil
+}
+
+// snapshotHeader tells of a snapshot: its zxid, and its size in bytes.
+func snapshotHeader(zxid, size int64) map[string]string {
+	return map[string]string{
+		"last_zxid": "0x" + strconv.FormatUint(uint64(zxid), 16), "snapshot_size": strconv.FormatInt(size, 10),
+	}
+}
+
+func (c *commands) streamSnapshot() (reply, error) {
+	f, err := os.CreateTemp(c.TempDir, "tmp.snapshot.stream-*")
 	if err != nil {
 		return reply{}, err
 	}
@@ -74,10 +91,9 @@ func (c *commands) takeSnapshot() (reply, error) {
 	if err != nil {
 		return reply{}, errors.Join(err, body.Close())
 	}
-	return reply{body: body, header: map[string]string{
-		"last_zxid": "0x" + strconv.FormatUint(uint64(zxid), 16), "snapshot_size": strconv.FormatInt(size, 10),
-		"Content-Length": strconv.FormatInt(size, 10),
-	}}, nil
+	header := snapshotHeader(int64(zxid), size)
+	header["Content-Length"] = strconv.FormatInt(size, 10)
+	return reply{body: body, header: header}, nil
 }
 
 // temporary is a file that is gone once it is closed.

@@ -74,7 +74,7 @@ func (r *Replica) plan(c *Conn, s proto.SessionID, req *Request) {
 	r.proposed++
 	buf := r.planner.Plan(r.log.Begin(), &zr, r.proposed, r.now.Wall)
 	r.log.End(buf, r.proposed)
-	if req.Op == proto.OpCloseSession && zr.SessionErr == proto.OK {
+	if req.Op == proto.OpCloseSession {
 		r.tracker.SetClosing(s)
 	}
 	if c != nil {

@@ -10,6 +10,7 @@ import (
 
 	"zebu/proto"
 	"zebu/replica"
+	"zebu/status"
 	"zebu/storage"
 )
 
@@ -22,6 +23,16 @@ func (s *Server) WriteSnapshot(w io.Writer) (proto.Zxid, error) {
 		return 0, err
 	}
 	return img.Zxid(), storage.WriteSnapshotStream(w, img, storage.SnapshotTails{Digest: s.cfg.Tree.Digest, LastZxid: true})
+}
+
+// TakeSnapshot implements [status.Source].
+func (s *Server) TakeSnapshot() (status.Snapshot, error) {
+	img, err := s.image()
+	if err != nil {
+		return status.Snapshot{}, err
+	}
+	info, err := s.writeSnapshot(img)
+	return status.Snapshot{Zxid: info.Zxid, Size: info.Size, Time: info.ModTime}, err
 }
 
 // RestoreSnapshot implements [status.Source]. The snapshot is read whole and checked before anything changes. Then its

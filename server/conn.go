@@ -60,6 +60,7 @@ type conn struct {
 	flushing bool
 	closing  bool // close once out is empty
 	dead     bool
+	word     bool         // serves a four-letter word
 	audits   []auditEntry // of writes in flight, oldest first; only if there is an audit log
 	stats    connStats    // since the last crst
 	total    tally        // since the last srst

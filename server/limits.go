@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"zebu/conf"
+	"zebu/internal/metrics"
 	"zebu/proto"
 	"zebu/replica"
 )
@@ -48,6 +49,7 @@ func (l *addressLimit) leave(a netip.Addr) {
 // connThrottle is the token bucket of spec 13.6, with the probabilistic dropping of the BLUE algorithm.
 type connThrottle struct {
 	cfg conf.Throttle
+	met *metrics.Server
 
 	mu       sync.Mutex
 	tokens   int
@@ -56,9 +58,9 @@ type connThrottle struct {
 	adjusted time.Time
 }
 
-func newConnThrottle(cfg conf.Throttle) *connThrottle {
+func newConnThrottle(cfg conf.Throttle, met *metrics.Server) *connThrottle {
 	now := time.Now()
-	return &connThrottle{cfg: cfg, tokens: cfg.ConnTokens, filled: now, adjusted: now}
+	return &connThrottle{cfg: cfg, met: met, tokens: cfg.ConnTokens, filled: now, adjusted: now}
 }
 
 // admit decides about a connection by its first frame.
@@ -83,6 +85,7 @@ func (t *connThrottle) admit(frame []byte) bool {
 			return false
 		}
 	}
+	t.met.ConnectionTokenDeficit.Observe(int64(t.cfg.ConnTokens - t.tokens))
 	if t.tokens < weight {
 		return false
 	}

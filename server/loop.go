@@ -65,8 +65,11 @@ func (l *loop) runLog() {
 		if job.roll {
 			log.Roll()
 		}
+		start := time.Now()
 		l.s.met.BatchSize.Observe(int64(job.batch.Len()))
+		l.s.met.SyncProcessorQueued.Add(int64(job.batch.Len()))
 		job.err = log.Append(job.batch)
+		l.s.met.SyncProcessTime.Observe(time.Since(start).Milliseconds())
 		l.fromLog <- job
 	}
 }
@@ -128,9 +131,16 @@ func (l *loop) turn(done *logJob) error {
 }
 
 func (l *loop) plan(items []item) {
-	rep := l.s.rep
+	rep, met := l.s.rep, l.s.met
 	rep.Advance(l.s.clock())
 	rep.LendLog(l.planned)
+	if len(items) == 0 {
+		return
+	}
+	start := time.Now()
+	defer func() { met.PrepProcessTime.Observe(time.Since(start).Milliseconds()) }()
+	met.PrepProcessorQueued.Add(int64(len(items)))
+	met.PrepProcessorQueueSize.Observe(int64(len(items)))
 	for i := range items {
 		it := &items[i]
 		switch it.kind {

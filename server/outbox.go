@@ -75,6 +75,7 @@ func (c *conn) answered(o *replica.Output, frame []byte, now proto.Millis) {
 	}
 	if replica.IsWrite(o.Op) {
 		c.s.met.UpdateLatency.Observe(max(0, int64(now-o.At)))
+		c.s.met.PropagationLatency.Observe(max(0, int64(now-o.At)))
 		c.auditReply(o, frame)
 	}
 }

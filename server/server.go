@@ -90,12 +90,14 @@ func New(opt Options) (*Server, error) {
 	s := &Server{
 		cfg: opt.Config, log: opt.Log, met: opt.Metrics, start: time.Now(), conns: map[*conn]struct{}{}, past: newTally(),
 		auth: newAuthenticator(&opt.Config.Auth), enforce: opt.Config.Auth.Enforce, stopped: make(chan struct{}),
-		addrs: newAddressLimit(opt.Config.Limits), throttle: newConnThrottle(opt.Config.Throttle),
+		addrs: newAddressLimit(opt.Config.Limits),
 	}
 	s.room.L = &s.roomMu
 	if s.met == nil {
 		s.met = metrics.New()
 	}
+	s.throttle = newConnThrottle(s.cfg.Throttle, s.met)
+	s.registerQuotas()
 	if s.cfg.Audit {
 		s.audit, s.auditUser = audit.New(s.log.Named("audit")), auditUser()
 	}
@@ -187,7 +189,9 @@ func (s *Server) restore() error {
 	}
 	s.store = store
 	s.met.DBInitTime.Observe(time.Since(start).Milliseconds())
-	s.met.StartupTxnsLoaded.Observe(int64(info.Txns))
+	if info.Txns > 0 {
+		s.met.StartupTxnsLoaded.Observe(int64(info.Txns))
+	}
 	s.alarmOnDigest()
 	s.log.Info("state restored", zap.Stringer("zxid", s.rep.Applied()), zap.Stringer("snapshot", info.SnapshotZxid),
 		zap.Int("transactions", info.Txns), zap.Int("znodes", s.rep.Tree().NodeCount()),

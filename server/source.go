@@ -66,9 +66,13 @@ func (s *Server) describe(c *conn) status.Conn {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	st := &c.stats
+	interest := 1 // OP_READ
+	if c.word {
+		interest = 0
+	}
 	return status.Conn{
 		Remote: c.remote, Session: id, Timeout: timeout, Queued: c.inflight.Load(), Received: st.received, Sent: st.sent,
-		InterestOps: 1, LastOp: st.lastOp, Established: c.opened, LastCxid: st.lastCxid, LastZxid: st.lastZxid,
+		InterestOps: interest, LastOp: st.lastOp, Established: c.opened, LastCxid: st.lastCxid, LastZxid: st.lastZxid,
 		LastResponse: s.start.Add(st.lastResponse), LastLatency: st.lastLatency, MinLatency: st.minLatency(),
 		AvgLatency: int64(st.avgLatency()), MaxLatency: st.high,
 	}
@@ -153,6 +157,9 @@ func (s *Server) Digests() []status.Digest {
 // Dirs implements [status.Source].
 func (s *Server) Dirs() status.Dirs {
 	data, log := s.store.Sizes()
+	if s.cfg.DataLogDir == s.cfg.DataDir { // one directory holds both, and counts as both
+		data, log = data+log, data+log
+	}
 	return status.Dirs{DataSize: data, LogSize: log}
 }
 
@@ -162,7 +169,7 @@ func (s *Server) LastSnapshot() status.Snapshot {
 	if !ok {
 		return status.Snapshot{Zxid: -1}
 	}
-	return status.Snapshot{Zxid: info.Zxid, Time: info.ModTime}
+	return status.Snapshot{Zxid: info.Zxid, Size: info.Size, Time: info.ModTime}
 }
 
 // ResetServer implements [status.Source].

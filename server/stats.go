@@ -82,6 +82,7 @@ func newConnStats() connStats {
 // record notes a reply of size bytes to a request that arrived at at. The caller holds c.mu; now is the server's clock.
 func (c *conn) record(op proto.OpCode, xid int32, z proto.Zxid, at, now proto.Millis, size int) {
 	latency := max(0, int64(now-at))
+	size -= 4 // ZooKeeper does not count the length
 	t := time.Duration(now) * time.Millisecond
 	c.stats.reply(latency, int64(size), t)
 	c.total.reply(latency, int64(size), t)

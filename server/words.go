@@ -15,6 +15,10 @@ func (s *Server) Report() *status.Report { return s.report }
 
 // serveWord answers the four-letter word at the start of the input; the connection ends with the answer.
 func (s *Server) serveWord(c *conn) {
+	c.mu.Lock()
+	c.word = true
+	c.received(1)
+	c.mu.Unlock()
 	size := 4
 	if string(c.in[:4]) == "stmk" {
 		size = 12 // the trace mask follows

@@ -31,6 +31,8 @@ type Source interface {
 	ResetConns()
 	// WriteSnapshot streams a snapshot taken now, in the snapshot file format, and returns its zxid.
 	WriteSnapshot(w io.Writer) (proto.Zxid, error)
+	// TakeSnapshot writes a snapshot into the data directory, in force for the next start.
+	TakeSnapshot() (Snapshot, error)
 	// RestoreSnapshot replaces the state with the snapshot in r and returns its zxid.
 	RestoreSnapshot(r io.Reader) (proto.Zxid, error)
 	// Allowed says whether auth data of a scheme proves identities that hold every bit of perms on the root.
@@ -128,5 +130,6 @@ type Dirs struct{ DataSize, LogSize int64 }
 // Snapshot tells of the newest snapshot.
 type Snapshot struct {
 	Zxid proto.Zxid
+	Size int64 // bytes
 	Time time.Time
 }

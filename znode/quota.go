@@ -205,3 +205,35 @@ func (t *Tree) quotaAllows(path string, count, size int) proto.ErrCode {
 	}
 	return proto.OK
 }
+
+// Quota is a quota and what of it is used: numbers of nodes, and bytes of data; -1 is no limit, or not known.
+type Quota struct {
+	Path                   string // that it is on
+	CountLimit, BytesLimit int64  // the hard limit, or else the soft one
+	Count, Bytes           int64
+}
+
+// Quotas lists the quotas by path, for reports.
+func (t *Tree) Quotas() []Quota {
+	out := make([]Quota, 0, len(t.quotas))
+	for path := range t.quotas {
+		q := Quota{Path: path, CountLimit: -1, BytesLimit: -1, Count: -1, Bytes: -1}
+		if n := t.Lookup(quotaPath + path + "/" + limitsName); n != nil {
+			u := parseUsage(n.Data())
+			q.CountLimit, q.BytesLimit = u.countHard, u.bytesHard
+			if q.CountLimit < 0 {
+				q.CountLimit = u.count
+			}
+			if q.BytesLimit < 0 {
+				q.BytesLimit = u.bytes
+			}
+		}
+		if n := t.Lookup(quotaPath + path + "/" + statsName); n != nil {
+			u := parseUsage(n.Data())
+			q.Count, q.Bytes = u.count, u.bytes
+		}
+		out = append(out, q)
+	}
+	slices.SortFunc(out, func(a, b Quota) int { return strings.Compare(a.Path, b.Path) })
+	return out
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"runtime/debug"
 	"time"
 
@@ -65,6 +66,7 @@ func (l launch) openPorts(report *status.Report) ([]*admin.Server, error) {
 			Report: report, Log: l.log, Level: &l.level, Addr: c.Admin.Addr.String(), CommandURL: c.Admin.CommandURL,
 			IdleTimeout: c.Admin.IdleTimeout, Pprof: c.Admin.Profiling, NoSnapshot: !c.Admin.Snapshot,
 			NoRestore: !c.Admin.Restore, RateInterval: rateInterval(c.Admin.RateInterval),
+			TempDir: filepath.Join(c.DataDir, "version-2"),
 		})
 		if err := add(s, err); err != nil {
 			return nil, fmt.Errorf("%w (admin.serverPort says where, admin.enableServer=false does without)", err)

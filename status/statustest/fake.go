@@ -175,3 +175,9 @@ func (f *Fake) Allowed(scheme string, auth []byte, remote netip.Addr, _ int32) (
 	}
 	return false, false
 }
+
+// TakeSnapshot implements [status.Source].
+func (f *Fake) TakeSnapshot() (status.Snapshot, error) {
+	f.called("TakeSnapshot")
+	return status.Snapshot{Zxid: f.Now.Zxid, Size: int64(len(Snapshot))}, nil
+}
