@@ -28,6 +28,12 @@ const (
 	eventHighWater = 16 << 20
 	// maxDirectReads is how many reads a reader serves before it lets go of the state lock.
 	maxDirectReads = 64
+	// maxQueuedReads is how many reads a connection may have waiting behind its writes, and queuedReadBytes how many bytes
+	// of answers to them, as far as can be told beforehand: they are answered all at once.
+	maxQueuedReads  = 64
+	queuedReadBytes = 1 << 20
+	// closeGrace is how long a connection that is to be closed may take to accept its last replies.
+	closeGrace = 5 * time.Second
 )
 
 // conn is one client connection. Its reader goroutine decodes requests, serves reads and hands the rest to the loop.
@@ -47,19 +53,22 @@ type conn struct {
 	connected chan bool    // the loop's verdict on the handshake
 	sasl      *sasl.Server // nil before the first step of an exchange
 	proved    bool         // an identity in one of the schemes that enforce.auth demands
+	queued    int          // reads handed to the loop since nothing was in flight last
 
 	lastSeen  atomic.Int64 // monotonic milliseconds of the client's last packet
 	touchedAt int64        // the loop's: lastSeen as passed on to the session tracker
 	inflight  atomic.Int64 // requests handed to the loop and not answered
-	large     atomic.Int64 // bytes of large requests among them
+	readSize  atomic.Int64 // bytes of the largest answer to a read behind a write, of late
+	gone      atomic.Bool  // the socket is closed
 
 	mu       sync.Mutex
 	drained  sync.Cond // unsent data fell below readHighWater, or the connection died
 	out      []byte    // frames not handed to the socket yet
 	unsent   int       // len(out) and what is being written
 	flushing bool
-	closing  bool // close once out is empty
-	dead     bool
+	closing  bool         // close once out is empty
+	dead     bool         // gone, for those who hold mu
+	larges   []int64      // for each request in flight, oldest first, its size if it is a large one; unused without a limit on those
 	word     bool         // serves a four-letter word
 	audits   []auditEntry // of writes in flight, oldest first; only if there is an audit log
 	stats    connStats    // since the last crst
@@ -110,10 +119,17 @@ func (c *conn) serve() {
 	}
 }
 
-// end releases everything after the reader has finished.
+// end sends the last replies and releases everything after the reader has finished.
 func (c *conn) end() {
+	c.mu.Lock()
+	c.hangUp()
+	c.mu.Unlock()
 	c.flush()
-	c.abort()
+	c.mu.Lock()
+	for !c.dead {
+		c.drained.Wait()
+	}
+	c.mu.Unlock()
 	c.s.loop.in.push([]item{{kind: itemGone, c: c}})
 	c.s.forget(c)
 }
@@ -121,11 +137,30 @@ func (c *conn) end() {
 // abort closes the socket at once, which ends the reader too.
 func (c *conn) abort() {
 	c.mu.Lock()
-	c.dead = true
-	c.out = nil
-	c.drained.Broadcast()
+	c.die()
 	c.mu.Unlock()
+}
+
+// die closes the socket and wakes everybody who waits for something of the connection. The caller holds c.mu.
+func (c *conn) die() {
+	c.dead, c.closing, c.out, c.unsent = true, true, nil, 0
 	c.nc.Close()
+	c.drained.Broadcast()
+	c.gone.Store(true)
+	c.s.signalRoom()
+}
+
+// hangUp makes the connection end once its outbox is sent, or closeGrace later: a client that does not read must not keep
+// it. The caller holds c.mu and flushes afterwards.
+func (c *conn) hangUp() {
+	if c.closing {
+		return
+	}
+	c.closing = true
+	if err := c.nc.SetWriteDeadline(time.Now().Add(closeGrace)); err != nil {
+		c.die()
+	}
+	c.drained.Broadcast()
 }
 
 // fill reads more input behind what is in the buffer, growing it for large or many frames and shrinking it when idle.
@@ -134,8 +169,9 @@ func (c *conn) fill() error {
 		putBuffer(c.in)
 		c.in = make([]byte, 0, idleReadBuffer)
 	}
-	if need := c.frameSize(); need > cap(c.in) || len(c.in) == cap(c.in) {
-		c.grow(max(need, busyReadBuffer))
+	if len(c.in) == cap(c.in) {
+		// A length alone buys no memory: the buffer grows as the frame comes in.
+		c.grow(max(busyReadBuffer, min(c.frameSize(), 2*cap(c.in))))
 	}
 	n, err := c.nc.Read(c.in[len(c.in):cap(c.in)])
 	if n == 0 && err != nil {
@@ -294,17 +330,25 @@ func (c *conn) handle(req *replica.Request, reads *directReads) error {
 		reads.release()
 		return c.saslRequest(req)
 	}
+	if c.gone.Load() {
+		return errClose
+	}
 	if c.s.enforce && !c.proved && !c.mayPass(req.Op) {
 		reads.release()
 		c.reply(req, proto.ErrSessionClosedRequireSASL, nil)
 		return errClose
 	}
 	if !replica.IsWrite(req.Op) && req.Op != proto.OpSync && len(c.batch) == 0 && c.inflight.Load() == 0 {
+		c.queued = 0
 		return reads.serve(req)
 	}
 	reads.release()
-	c.noteAudit(req)
-	if replica.IsWrite(req.Op) {
+	if !replica.IsWrite(req.Op) {
+		if c.queued++; c.queued > maxQueuedReads || int64(c.queued)*c.readSize.Load() > queuedReadBytes {
+			return c.afterAnswers(req, reads)
+		}
+	} else {
+		c.noteAudit(req)
 		if ns := namespace(req); ns != "" {
 			c.s.met.WritePerNamespace.Observe(ns, int64(len(req.Body)))
 		}
@@ -317,14 +361,34 @@ func (c *conn) handle(req *replica.Request, reads *directReads) error {
 	return nil
 }
 
-// pass hands the batch to the loop, first waiting for room among the requests in flight (globalOutstandingLimit).
+// afterAnswers serves a read, or hands over a sync, once everything before it is answered and sent.
+func (c *conn) afterAnswers(req *replica.Request, reads *directReads) error {
+	if err := c.pass(); err != nil {
+		return err
+	}
+	c.awaitAnswers()
+	if req.Op != proto.OpSync {
+		c.queued = 0
+		return reads.serve(req)
+	}
+	c.queued = 1
+	c.batch = append(c.batch, item{kind: itemRequest, c: c, req: *req})
+	c.batchSize += len(req.Body)
+	return nil
+}
+
+// pass hands the batch to the loop, first waiting until the client has taken most of what it is owed, and for room among
+// the requests in flight (globalOutstandingLimit).
 func (c *conn) pass() error {
 	if len(c.batch) == 0 {
 		return nil
 	}
 	n := int64(len(c.batch))
+	c.awaitReader()
 	c.s.waitOutstanding(c)
 	if !c.admitLarge() {
+		clear(c.batch)
+		c.batch, c.batchSize = c.batch[:0], 0
 		return errClose
 	}
 	c.inflight.Add(n)
@@ -365,6 +429,7 @@ func (d *directReads) serve(req *replica.Request) error {
 		fx := c.read(req, s.now())
 		c.mu.Unlock()
 		s.state.Unlock()
+		c.awaitReader()
 		return closeAfter(fx)
 	}
 	if !d.held {
@@ -380,10 +445,7 @@ func (d *directReads) serve(req *replica.Request) error {
 	}
 	if d.n++; d.n >= maxDirectReads || c.unsent > busyReadBuffer {
 		d.release()
-		if c.over(readHighWater) {
-			c.flush()
-			c.awaitDrain()
-		}
+		c.awaitReader()
 	}
 	return closeAfter(fx)
 }
@@ -411,6 +473,9 @@ func (c *conn) read(req *replica.Request, now proto.Millis) replica.Effect {
 	var fx replica.Effect
 	c.out, fx = c.s.rep.Read(&c.rc, req, c.out)
 	size := len(c.out) - n
+	if size == 0 {
+		return fx // the replica has let go of the connection
+	}
 	c.unsent += size
 	c.received(1)
 	c.record(req.Op, req.Xid, c.s.rep.Applied(), req.At, now, size)

@@ -134,7 +134,7 @@ func (s *Server) waitOutstanding(c *conn) {
 	s.roomMu.Lock()
 	defer s.roomMu.Unlock()
 	s.roomWaiters.Add(1)
-	for over() && !s.ending.Load() {
+	for over() && !s.ending.Load() && !c.gone.Load() {
 		s.room.Wait()
 	}
 	s.roomWaiters.Add(-1)
@@ -156,21 +156,37 @@ func (c *conn) admitLarge() bool {
 	if threshold <= 0 {
 		return true
 	}
+	sizes := make([]int64, len(c.batch))
 	var sum int64
 	for i := range c.batch {
-		if n := len(c.batch[i].req.Body); n > threshold {
+		if n := requestHeaderSize + len(c.batch[i].req.Body); n > threshold {
+			sizes[i] = int64(n)
 			sum += int64(n)
 		}
 	}
-	if sum == 0 {
-		return true
-	}
-	c.large.Add(sum)
-	if c.s.largeBytes.Add(sum) > int64(c.s.cfg.Limits.LargeRequestMaxBytes) {
+	if sum > 0 && c.s.largeBytes.Add(sum) > int64(c.s.cfg.Limits.LargeRequestMaxBytes) {
+		c.s.largeBytes.Add(-sum)
 		c.s.met.LargeRequestsRejected.Inc()
 		return false
 	}
+	c.mu.Lock()
+	c.larges = append(c.larges, sizes...)
+	c.mu.Unlock()
 	return true
+}
+
+// requestHeaderSize is what a request has before its body, in bytes.
+const requestHeaderSize = 8
+
+// settle takes what is in flight off the books when it will not be answered any more.
+func (c *conn) settle() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.s.inflight.Add(-c.inflight.Swap(0))
+	for _, n := range c.larges {
+		c.s.largeBytes.Add(-n)
+	}
+	c.larges = nil
 }
 
 // stale says whether a request has waited longer than throttled_op_wait_time, and is refused unexecuted.

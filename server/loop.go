@@ -15,6 +15,10 @@ import (
 // applyChunk is how many transactions are applied before readers get a turn at the state.
 const applyChunk = 256
 
+// inlineTxns is how many transactions the loop writes to an idle log itself: under light load two hand-overs between
+// goroutines would cost more than planning the next batch meanwhile could gain.
+const inlineTxns = 4
+
 // maxBatchBytes bounds what is planned while the log is busy; the inbox fills meanwhile, and readers wait.
 const maxBatchBytes = 8 << 20
 
@@ -57,21 +61,29 @@ func newLoop(s *Server) *loop {
 	return l
 }
 
-// runLog appends batches until toLog is closed. It is the log's only user.
+// runLog appends batches until toLog is closed.
 func (l *loop) runLog() {
 	defer close(l.fromLog)
-	log := l.s.store.Log()
 	for job := range l.toLog {
-		if job.roll {
-			log.Roll()
-		}
-		start := time.Now()
-		l.s.met.BatchSize.Observe(int64(job.batch.Len()))
-		l.s.met.SyncProcessorQueued.Add(int64(job.batch.Len()))
-		job.err = log.Append(job.batch)
-		l.s.met.SyncProcessTime.Observe(time.Since(start).Milliseconds())
+		job.err = l.append(job)
 		l.fromLog <- job
 	}
+}
+
+// append makes a batch durable. The log's goroutine calls it, or the loop while that one is idle.
+func (l *loop) append(job logJob) error {
+	log, met := l.s.store.Log(), l.s.met
+	if job.roll {
+		log.Roll()
+	}
+	start := time.Now()
+	met.BatchSize.Observe(int64(job.batch.Len()))
+	met.SyncProcessorQueued.Add(int64(job.batch.Len()))
+	if err := log.Append(job.batch); err != nil {
+		return fmt.Errorf("transaction log: %w", err)
+	}
+	met.SyncProcessTime.Observe(time.Since(start).Milliseconds())
+	return nil
 }
 
 // run serves until ctx ends or the server cannot go on; then nothing is acknowledged any more.
@@ -109,19 +121,28 @@ func tickInterval(tick proto.Millis) time.Duration {
 // turn plans what has arrived, sends it to the log if that is idle, then applies what the log has made durable: in this
 // order, so that the next fsync runs while the last batch is applied and answered.
 func (l *loop) turn(done *logJob) error {
+	var durable *storage.Batch
 	if done != nil {
 		l.logBusy = false
 		if done.err != nil {
-			return fmt.Errorf("transaction log: %w", done.err)
+			return done.err
 		}
+		durable = done.batch
 	}
 	l.s.rep.LendBuffer(l.out[:0])
 	if l.planned.Bytes() < maxBatchBytes || !l.logBusy {
 		l.plan(l.in.take())
 	}
+	if durable == nil && !l.logBusy && l.planned.Len() > 0 && l.planned.Len() <= inlineTxns {
+		job := l.next()
+		if err := l.append(job); err != nil {
+			return err
+		}
+		durable = job.batch
+	}
 	l.submit()
-	if done != nil {
-		if err := l.apply(done.batch); err != nil {
+	if durable != nil {
+		if err := l.apply(durable); err != nil {
 			return err
 		}
 	}
@@ -156,9 +177,7 @@ func (l *loop) plan(items []item) {
 			l.s.state.Lock()
 			rep.Disconnect(&it.c.rc)
 			l.s.state.Unlock()
-			// What was in flight is not answered any more.
-			l.s.inflight.Add(-it.c.inflight.Swap(0))
-			l.s.largeBytes.Add(-it.c.large.Swap(0))
+			it.c.settle()
 		}
 	}
 }
@@ -184,10 +203,17 @@ func (l *loop) submit() {
 	if l.logBusy || l.planned.Len() == 0 {
 		return
 	}
-	l.toLog <- logJob{batch: l.planned, roll: l.roll}
-	l.logBusy, l.roll = true, false
+	l.toLog <- l.next()
+	l.logBusy = true
+}
+
+// next takes the planned batch, and has an empty one filled from now on.
+func (l *loop) next() logJob {
+	job := logJob{batch: l.planned, roll: l.roll}
+	l.roll = false
 	n := len(l.spare) - 1
 	l.planned, l.spare = l.spare[n], l.spare[:n]
+	return job
 }
 
 // apply carries out a durable batch and hands the answers out.
@@ -284,7 +310,7 @@ func (l *loop) quiesce() error {
 		job := <-l.fromLog
 		l.logBusy = false
 		if job.err != nil {
-			return fmt.Errorf("transaction log: %w", job.err)
+			return job.err
 		}
 		if err := l.apply(job.batch); err != nil {
 			return err
@@ -298,10 +324,8 @@ func (l *loop) drain() error {
 	if !l.logBusy {
 		return nil
 	}
-	if job := <-l.fromLog; job.err != nil {
-		return fmt.Errorf("transaction log: %w", job.err)
-	}
-	return nil
+	job := <-l.fromLog
+	return job.err
 }
 
 // do runs f on the loop, between turns, and waits for it. It reports false if the loop has ended. An error of f stops the

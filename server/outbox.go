@@ -36,12 +36,11 @@ func (c *conn) take(o *replica.Output, buf []byte, now proto.Millis) bool {
 		c.answered(o, buf[o.Start:o.End], now)
 	}
 	if o.Close {
-		c.closing = true
+		c.hangUp()
 		select {
 		case c.connected <- false: // refused without an answer
 		default:
 		}
-		c.drained.Broadcast()
 	}
 	if c.dead {
 		return false
@@ -49,8 +48,8 @@ func (c *conn) take(o *replica.Output, buf []byte, now proto.Millis) bool {
 	if !o.Reply && size > 0 {
 		c.s.met.WatchBytes.Add(int64(size))
 		if c.unsent+size > eventHighWater {
-			c.closing, c.out, c.unsent = true, nil, 0
-			size = 0
+			c.die()
+			return false
 		}
 	}
 	if size > 0 {
@@ -70,10 +69,15 @@ func (c *conn) answered(o *replica.Output, frame []byte, now proto.Millis) {
 	}
 	c.s.inflight.Add(-1)
 	if c.inflight.Add(-1) == 0 {
-		c.s.largeBytes.Add(-c.large.Swap(0))
 		c.drained.Broadcast()
 	}
-	if replica.IsWrite(o.Op) {
+	if len(c.larges) > 0 {
+		c.s.largeBytes.Add(-c.larges[0])
+		c.larges = c.larges[1:]
+	}
+	if !replica.IsWrite(o.Op) {
+		c.readSize.Store(max(int64(len(frame)), c.readSize.Load()*7/8))
+	} else {
 		c.s.met.UpdateLatency.Observe(max(0, int64(now-o.At)))
 		c.s.met.PropagationLatency.Observe(max(0, int64(now-o.At)))
 		c.auditReply(o, frame)
@@ -87,8 +91,12 @@ func (c *conn) over(n int) bool {
 	return c.unsent > n
 }
 
-// awaitDrain waits until the client has taken enough for more replies to be made.
-func (c *conn) awaitDrain() {
+// awaitReader waits, if too much is owed to the client, until it has taken enough for more replies to be made.
+func (c *conn) awaitReader() {
+	if !c.over(readHighWater) {
+		return
+	}
+	c.flush()
 	c.mu.Lock()
 	for c.unsent > readHighWater && !c.dead {
 		c.drained.Wait()
@@ -123,10 +131,12 @@ func (c *conn) write(try bool) {
 		left, err := c.send(buf, try)
 		c.s.met.ResponseBytes.Add(int64(len(buf) - len(left)))
 		c.mu.Lock()
+		if c.dead {
+			break
+		}
 		c.unsent -= len(buf) - len(left)
 		if err != nil {
-			c.dead = true
-			c.nc.Close()
+			c.die()
 			break
 		}
 		if len(left) > 0 {
@@ -152,15 +162,8 @@ func (c *conn) resume() {
 // finishFlush ends a flush. The caller holds c.mu.
 func (c *conn) finishFlush() {
 	c.flushing = false
-	if c.dead {
-		c.out, c.unsent = nil, 0
-	}
 	if c.closing && !c.dead {
-		c.dead = true
-		c.nc.Close()
-	}
-	if c.dead {
-		c.drained.Broadcast()
+		c.die()
 	}
 }
 

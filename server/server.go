@@ -180,7 +180,7 @@ func (s *Server) restore() error {
 	if err == nil {
 		err = s.rep.Lead()
 	}
-	if err == nil && info.Empty {
+	if err == nil && !info.HasSnapshot {
 		// A log without a snapshot is refused at the next start: it might be what is left of a lost directory.
 		_, err = store.WriteSnapshot(s.rep.Image())
 	}

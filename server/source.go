@@ -157,9 +157,6 @@ func (s *Server) Digests() []status.Digest {
 // Dirs implements [status.Source].
 func (s *Server) Dirs() status.Dirs {
 	data, log := s.store.Sizes()
-	if s.cfg.DataLogDir == s.cfg.DataDir { // one directory holds both, and counts as both
-		data, log = data+log, data+log
-	}
 	return status.Dirs{DataSize: data, LogSize: log}
 }
 

@@ -2,6 +2,7 @@ package server
 
 import (
 	"path/filepath"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -27,6 +28,9 @@ func (s *Server) serveWord(c *conn) {
 		if c.fill() != nil {
 			return
 		}
+	}
+	if err := c.nc.SetWriteDeadline(time.Now().Add(s.cfg.Client.HandshakeTimeout)); err != nil {
+		return
 	}
 	if err := s.report.Run(c.nc, string(c.in[:size])); err != nil {
 		s.log.Debug("four-letter word not answered", zap.Stringer("client", c.remote), zap.Error(err))
