@@ -53,6 +53,7 @@ type Election struct {
 	received ballots    // votes of this round
 	outside  ballots    // votes of servers that follow or lead, of any round
 	down     quorum.Set // peers that refuse connections
+	askers   quorum.Set // non-voters that were told a candidate and want to know the outcome
 	backers  quorum.Set // for counting
 
 	interval proto.Millis // between notifications without an outcome
@@ -139,6 +140,7 @@ func (e *Election) begin(now proto.Millis) {
 	e.round++
 	e.received.clear()
 	e.outside.clear()
+	e.askers.Clear()
 	e.propose(now, e.initial())
 	e.consider(now)
 }
@@ -311,4 +313,7 @@ func (e *Election) decide(v Vote) {
 	e.vote, e.finalAt, e.veteran = v, 0, true
 	e.answers.clear()
 	e.ready.Decision = &Decision{State: e.state, Vote: v}
+	for _, id := range e.askers.IDs() {
+		e.send(id, v)
+	}
 }

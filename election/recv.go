@@ -21,16 +21,13 @@ func (e *Election) Recv(now proto.Millis, from proto.ServerID, n *proto.Notifica
 	v := Vote{Leader: n.Leader, Zxid: n.Zxid, Round: n.Round, Epoch: n.PeerEpoch}
 	switch {
 	case !e.voters.Has(from):
-		// An observer, or a server that is not a member: it wants to know and has no say.
-		mine := e.vote
-		mine.Round = e.round
-		e.answer(now, from, n, mine)
+		e.tellOutsider(now, from, n)
 	case e.state != proto.Looking:
 		if n.State == proto.Looking {
 			e.answer(now, from, n, e.vote)
 		}
 	default:
-		if n.State == proto.Looking && n.Round < e.round {
+		if n.State == proto.Looking && n.Round < e.round && e.voters.Has(e.id) {
 			e.answer(now, from, n, e.vote)
 		}
 		if e.voters.Has(n.Leader) {
@@ -38,6 +35,18 @@ func (e *Election) Recv(now proto.Millis, from proto.ServerID, n *proto.Notifica
 		}
 	}
 	return err
+}
+
+// tellOutsider answers an observer, or a server that is no member: it wants to know and has no say. Unlike Apache's
+// servers, which repeat the outcome of their last election while they are in another, this one names its candidate, and
+// the outcome as soon as there is one.
+func (e *Election) tellOutsider(now proto.Millis, from proto.ServerID, n *proto.Notification) {
+	v := e.vote
+	v.Round = e.round
+	e.answer(now, from, n, v)
+	if e.state == proto.Looking && n.State == proto.Looking && e.askers.Len() < maxAnswers {
+		e.askers.Add(from)
+	}
 }
 
 // adopt takes over a newer configuration while this server is in an election. It says whether the election started
@@ -73,13 +82,14 @@ func (e *Election) count(now proto.Millis, b ballot) {
 		b.version = 0
 		e.countLooking(now, b)
 	case proto.Following, proto.Leading:
-		e.countSettled(b)
+		e.countSettled(now, b)
 	}
 }
 
-// countLooking takes the vote of a server that is in an election too.
+// countLooking takes the vote of a server that is in an election too. Only voters hear when such a vote changes, so to
+// others it means nothing.
 func (e *Election) countLooking(now proto.Millis, b ballot) {
-	if !e.takesPart() || b.Zxid == noZxid || b.Round < e.round {
+	if !e.voters.Has(e.id) || !e.takesPart() || b.Zxid == noZxid || b.Round < e.round {
 		return
 	}
 	if b.Round > e.round {
@@ -105,7 +115,7 @@ func (e *Election) better(a, b Vote) bool {
 // countSettled takes the vote of a server that follows or leads. If a quorum does so in this very round, this one is
 // over. Otherwise it may be that an ensemble is at work and this server came late: then it joins it, but only if its
 // leader itself says that it leads, lest a dead one be elected over and over.
-func (e *Election) countSettled(b ballot) {
+func (e *Election) countSettled(now proto.Millis, b ballot) {
 	if b.Round == e.round {
 		// Votes of one round are kept without their version, so that epochs do not count among those who follow or lead.
 		kept := b
@@ -116,7 +126,7 @@ func (e *Election) countSettled(b ballot) {
 			return
 		}
 	}
-	e.outside.put(b)
+	news := e.outside.put(b)
 	if e.hasQuorum(e.outside, &b) && e.leads(e.outside, b.Vote) {
 		e.round = b.Round
 		e.decide(b.Vote)
@@ -125,6 +135,12 @@ func (e *Election) countSettled(b ballot) {
 	// Of two servers, one leads alone by the oracle's grace; the other joins it.
 	if b.state == proto.Leading && e.oracle.Applies(e.rule) && !e.oracle.Grants {
 		e.decide(b.Vote)
+		return
+	}
+	if news {
+		// There may be an ensemble, after a long time without. The others are not kept waiting for the question.
+		e.interval = e.min
+		e.resendAt = min(e.resendAt, now+e.min)
 	}
 }
 

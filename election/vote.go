@@ -63,12 +63,16 @@ func (bs *ballots) find(from proto.ServerID) (int, bool) {
 	})
 }
 
-func (bs *ballots) put(b ballot) {
-	if at, found := bs.find(b.from); found {
-		(*bs)[at] = b
-	} else {
+// put replaces a server's ballot and says whether that changed anything.
+func (bs *ballots) put(b ballot) bool {
+	at, found := bs.find(b.from)
+	if !found {
 		*bs = slices.Insert(*bs, at, b)
+		return true
 	}
+	changed := (*bs)[at] != b
+	(*bs)[at] = b
+	return changed
 }
 
 // get returns the ballot of a server, nil if there is none.
