@@ -53,12 +53,12 @@ type conn struct {
 	connected chan bool    // the loop's verdict on the handshake
 	sasl      *sasl.Server // nil before the first step of an exchange
 	proved    bool         // an identity in one of the schemes that enforce.auth demands
-	queued    int          // reads handed to the loop since nothing was in flight last
 
 	lastSeen  atomic.Int64 // monotonic milliseconds of the client's last packet
 	touchedAt int64        // the loop's: lastSeen as passed on to the session tracker
 	inflight  atomic.Int64 // requests handed to the loop and not answered
-	readSize  atomic.Int64 // bytes of the largest answer to a read behind a write, of late
+	queued    atomic.Int64 // reads among them
+	readSize  atomic.Int64 // bytes of the largest answer to a read, of late
 	gone      atomic.Bool  // the socket is closed
 
 	mu       sync.Mutex
@@ -339,14 +339,14 @@ func (c *conn) handle(req *replica.Request, reads *directReads) error {
 		return errClose
 	}
 	if !replica.IsWrite(req.Op) && req.Op != proto.OpSync && len(c.batch) == 0 && c.inflight.Load() == 0 {
-		c.queued = 0
 		return reads.serve(req)
 	}
 	reads.release()
 	if !replica.IsWrite(req.Op) {
-		if c.queued++; c.queued > maxQueuedReads || int64(c.queued)*c.readSize.Load() > queuedReadBytes {
+		if n := c.queued.Load(); n >= maxQueuedReads || n*c.readSize.Load() > queuedReadBytes {
 			return c.afterAnswers(req, reads)
 		}
+		c.queued.Add(1)
 	} else {
 		c.noteAudit(req)
 		if ns := namespace(req); ns != "" {
@@ -368,10 +368,9 @@ func (c *conn) afterAnswers(req *replica.Request, reads *directReads) error {
 	}
 	c.awaitAnswers()
 	if req.Op != proto.OpSync {
-		c.queued = 0
 		return reads.serve(req)
 	}
-	c.queued = 1
+	c.queued.Add(1)
 	c.batch = append(c.batch, item{kind: itemRequest, c: c, req: *req})
 	c.batchSize += len(req.Body)
 	return nil
@@ -477,6 +476,9 @@ func (c *conn) read(req *replica.Request, now proto.Millis) replica.Effect {
 		return fx // the replica has let go of the connection
 	}
 	c.unsent += size
+	if int64(size) > c.readSize.Load() {
+		c.readSize.Store(int64(size))
+	}
 	c.received(1)
 	c.record(req.Op, req.Xid, c.s.rep.Applied(), req.At, now, size)
 	c.s.met.ReadLatency.Observe(max(0, int64(now-req.At)))
