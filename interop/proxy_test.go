@@ -9,7 +9,8 @@ import (
 
 // proxy stands between one session and the server so that a scenario can cut and heal the connection.
 type proxy struct {
-	ln net.Listener
+	ln     net.Listener
+	closed bool // the scenario has closed the session
 
 	mu     sync.Mutex
 	target string

@@ -158,7 +158,7 @@ func (p *play) step(words []string) string {
 	switch words[0] {
 	case "cut":
 		p.proxies[words[1]].set(p.server.Addr, true)
-		return "ok"
+		return p.do("waitstate " + words[1] + " disconnected")
 	case "heal":
 		p.proxies[words[1]].set(p.server.Addr, false)
 		return "ok"
@@ -166,6 +166,13 @@ func (p *play) step(words []string) string {
 		return p.restart(len(words) > 1 && words[1] == "kill")
 	case "await":
 		return p.await(words[1:])
+	case "eventset": // where the order is a hash table's, or the client's
+		out := p.do("events " + words[1])
+		events := strings.Split(strings.TrimPrefix(out, "events="), ";")
+		slices.Sort(events)
+		return "events=" + strings.Join(events, ";")
+	case "close":
+		p.proxies[words[1]].closed = true
 	case "connect", "resume":
 		return p.connect(words)
 	}
@@ -205,10 +212,11 @@ func (p *play) connect(words []string) string {
 // restart stops the server, with SIGTERM or SIGKILL, and starts it on the same directory. Clients reconnect.
 func (p *play) restart(kill bool) string {
 	var open []*proxy
-	for _, px := range p.proxies {
-		if !px.isCut() {
+	for name, px := range p.proxies {
+		if !px.isCut() && !px.closed {
 			px.set(p.server.Addr, true)
 			open = append(open, px)
+			p.do("waitstate " + name + " disconnected")
 		}
 	}
 	c := p.server.Config

@@ -133,7 +133,7 @@ func (s *Server) awaitServing(ctx context.Context) error {
 	poll := time.NewTicker(20 * time.Millisecond)
 	defer poll.Stop()
 	for {
-		if text, err := FourLetterWord(s.Addr, "srvr"); err == nil && strings.Contains(text, "Mode: ") {
+		if text, err := fourLetterWord(s.Addr, "srvr", time.Second); err == nil && strings.Contains(text, "Mode: ") {
 			return nil
 		}
 		select {
@@ -150,12 +150,17 @@ func (s *Server) awaitServing(ctx context.Context) error {
 
 // FourLetterWord sends a four-letter word and returns the whole answer.
 func FourLetterWord(addr, word string) (string, error) {
+	return fourLetterWord(addr, word, 10*time.Second)
+}
+
+// fourLetterWord has a limit because a Java server that is just starting may leave a connection unanswered for ever.
+func fourLetterWord(addr, word string, limit time.Duration) (string, error) {
 	c, err := net.DialTimeout("tcp", addr, 5*time.Second)
 	if err != nil {
 		return "", err
 	}
 	defer c.Close()
-	if err := c.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := c.SetDeadline(time.Now().Add(limit)); err != nil {
 		return "", err
 	}
 	if _, err := c.Write([]byte(word)); err != nil {
