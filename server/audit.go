@@ -99,7 +99,7 @@ func (c *conn) auditReply(o *replica.Output, frame []byte) {
 	case e.event.Operation == "": // closeSession
 	case o.Err != proto.OK:
 		e.event.Result = audit.Failure
-		c.s.audit.Log(e.event)
+		c.audit(e.event)
 	case e.op == proto.OpMulti:
 		c.auditMulti(&e, &d)
 	default:
@@ -110,10 +110,13 @@ func (c *conn) auditReply(o *replica.Output, frame []byte) {
 func (c *conn) auditSuccess(e *auditEntry, d *proto.Decoder) {
 	e.event.Result = audit.Success
 	if e.event.Operation == audit.Create {
-		e.event.Path = d.Str() // with its sequence number
+		e.event.Path = strings.Clone(d.Str()) // with its sequence number
 	}
-	c.s.audit.Log(e.event)
+	c.audit(e.event)
 }
+
+// audit has the loop log an event once no lock is held. Only the loop calls it.
+func (c *conn) audit(e audit.Event) { c.s.loop.audited = append(c.s.loop.audited, e) }
 
 // auditMulti logs each operation of a multi that succeeded, one line for one that failed.
 func (c *conn) auditMulti(e *auditEntry, d *proto.Decoder) {
@@ -123,7 +126,7 @@ func (c *conn) auditMulti(e *auditEntry, d *proto.Decoder) {
 		h.Decode(d)
 		if d.Err() != nil || h.Op == proto.OpError {
 			e.event.Result = audit.Failure
-			c.s.audit.Log(e.event)
+			c.audit(e.event)
 			return
 		}
 		switch h.Op {
@@ -150,7 +153,7 @@ func (s *Server) auditEnded() {
 		return
 	}
 	for _, e := range s.rep.TakeEnded() {
-		s.audit.Log(audit.Event{
+		s.loop.audited = append(s.loop.audited, audit.Event{
 			Session: e.Session, User: s.auditUser, Operation: audit.EphemeralDeletion, Path: e.Path, Result: audit.Success,
 		})
 	}

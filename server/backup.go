@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"go.uber.org/zap"
 
@@ -27,6 +28,8 @@ func (s *Server) WriteSnapshot(w io.Writer) (proto.Zxid, error) {
 
 // TakeSnapshot implements [status.Source].
 func (s *Server) TakeSnapshot() (status.Snapshot, error) {
+	s.snapshotting.Lock()
+	defer s.snapshotting.Unlock()
 	img, err := s.image()
 	if err != nil {
 		return status.Snapshot{}, err
@@ -52,6 +55,8 @@ func (s *Server) RestoreSnapshot(r io.Reader) (proto.Zxid, error) {
 			return 0, errors.New("restore: the snapshot does not say its zxid; write it with digest.enabled or serializeLastProcessedZxid.enabled")
 		}
 	}
+	s.snapshotting.Lock() // a snapshot of the state before must not be written after that of the new state
+	defer s.snapshotting.Unlock()
 	var at proto.Zxid
 	if !s.loop.do(func() error { at, err = s.loop.restore(loader, z, tail); return s.loop.broken }) {
 		return 0, errStopping
@@ -76,8 +81,9 @@ func (l *loop) restore(loader *replica.Loader, z proto.Zxid, tail storage.Snapsh
 	l.s.state.Lock()
 	err := loader.Finish(at)
 	if err == nil {
-		for rc := range rep.Conns {
+		for _, rc := range slices.Collect(rep.Conns) {
 			rc.Handle.(*conn).abort()
+			rep.Disconnect(rc) // what it asked for before is not for the new state
 		}
 		l.broken = rep.Lead()
 	}

@@ -2,11 +2,14 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"syscall"
 	"time"
 
 	"go.uber.org/zap"
 
+	"zebu/internal/audit"
 	"zebu/proto"
 	"zebu/replica"
 	"zebu/storage"
@@ -44,6 +47,7 @@ type loop struct {
 
 	out     []byte
 	touched []*conn
+	audited []audit.Event // to be logged when no lock is held
 
 	broken error // what made the server unable to go on during a restore
 
@@ -80,10 +84,19 @@ func (l *loop) append(job logJob) error {
 	met.BatchSize.Observe(int64(job.batch.Len()))
 	met.SyncProcessorQueued.Add(int64(job.batch.Len()))
 	if err := log.Append(job.batch); err != nil {
-		return fmt.Errorf("transaction log: %w", err)
+		return logError(err)
 	}
 	met.SyncProcessTime.Observe(time.Since(start).Milliseconds())
 	return nil
+}
+
+// logError says what to do about a log that could not be written. Nothing of the batch was acknowledged.
+func logError(err error) error {
+	advice := "check the disk of dataLogDir, then start again: all that was acknowledged is on it"
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		advice = "make room in dataLogDir, then start again: all that was acknowledged is there"
+	}
+	return fmt.Errorf("transaction log: %w (%s)", err, advice)
 }
 
 // run serves until ctx ends or the server cannot go on; then nothing is acknowledged any more.
@@ -286,6 +299,11 @@ func (l *loop) finish() {
 		l.touched[i] = nil
 	}
 	l.touched = l.touched[:0]
+	for i := range l.audited {
+		l.s.audit.Log(l.audited[i])
+	}
+	clear(l.audited)
+	l.audited = l.audited[:0]
 	l.s.signalRoom()
 }
 
@@ -346,26 +364,17 @@ func (l *loop) maybeSnapshot() {
 	if !l.snapAt.due(l.sinceSnap, l.bytesSinceSnap) {
 		return
 	}
-	if !l.s.snapshotting.CompareAndSwap(false, true) {
+	if !l.s.snapshotting.TryLock() {
 		return
 	}
-	l.startSnapshot(nil)
-}
-
-// startSnapshot takes the image and has it written elsewhere. The caller has set snapshotting.
-func (l *loop) startSnapshot(done func(storage.SnapshotInfo, error)) {
 	img := l.s.rep.Image()
 	l.roll = true
 	l.sinceSnap, l.bytesSinceSnap = 0, 0
 	l.snapAt = l.s.nextSnapTrigger()
 	l.s.tasks.Go(func() {
-		info, err := l.s.writeSnapshot(img)
-		l.s.snapshotting.Store(false)
-		if err != nil {
+		defer l.s.snapshotting.Unlock()
+		if _, err := l.s.writeSnapshot(img); err != nil {
 			l.s.log.Error("snapshot failed; the one before stays in force", zap.Stringer("zxid", img.Zxid()), zap.Error(err))
-		}
-		if done != nil {
-			done(info, err)
 		}
 	})
 }

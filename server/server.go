@@ -31,6 +31,7 @@ type Options struct {
 	Log     *zap.Logger
 	Metrics *metrics.Server // nil for private ones
 	Version status.Version
+	FS      vfs.FS // nil for the operating system's
 }
 
 // Server is one standalone server.
@@ -72,7 +73,7 @@ type Server struct {
 	past   tally // of closed connections
 
 	tasks        sync.WaitGroup
-	snapshotting atomic.Bool
+	snapshotting sync.Mutex // held while a snapshot is written
 	ending       atomic.Bool
 	stopped      chan struct{}
 }
@@ -106,7 +107,7 @@ func New(opt Options) (*Server, error) {
 	if s.users, err = loadSASL(&s.cfg.Auth, s.log); err != nil {
 		return nil, err
 	}
-	if err := s.restore(); err != nil {
+	if err := s.restore(opt.FS); err != nil {
 		return nil, err
 	}
 	s.loop = newLoop(s)
@@ -165,9 +166,13 @@ func replicaOptions(cfg *conf.Config) replica.Options {
 }
 
 // restore opens the store and brings the replica to the last transaction in the log.
-func (s *Server) restore() error {
+func (s *Server) restore(fsys vfs.FS) error {
 	start := time.Now()
-	store, err := storage.Open(storageOptions(s.cfg, s.log, s.met))
+	opt := storageOptions(s.cfg, s.log, s.met)
+	if fsys != nil {
+		opt.FS = fsys
+	}
+	store, err := storage.Open(opt)
 	if err != nil {
 		return err
 	}
@@ -180,8 +185,9 @@ func (s *Server) restore() error {
 	if err == nil {
 		err = s.rep.Lead()
 	}
-	if err == nil && !info.HasSnapshot {
-		// A log without a snapshot is refused at the next start: it might be what is left of a lost directory.
+	if err == nil && (!info.HasSnapshot || s.rep.Counts().Orphans > 0) {
+		// A log without a snapshot is refused at the next start: it might be what is left of a lost directory. And the log
+		// to come is about a state without orphans.
 		_, err = store.WriteSnapshot(s.rep.Image())
 	}
 	if err != nil {
