@@ -3,6 +3,7 @@ package replica
 import (
 	"encoding/binary"
 	"fmt"
+	"strings"
 	"testing"
 
 	"zebu/proto"
@@ -287,7 +288,7 @@ func describe(r *Replica) string {
 	img.ACLs(func(id int64, acl []proto.ACL) bool { acls[id] = fmt.Sprint(acl); return true })
 	nodes := map[string]string{}
 	img.Nodes(func(path string, data []byte, acl int64, st *proto.StatPersisted) bool {
-		nodes[path] = fmt.Sprintf("%x %v %s %+v", data, data == nil, acls[acl], *st)
+		nodes[strings.Clone(path)] = fmt.Sprintf("%x %v %s %+v", data, data == nil, acls[acl], *st)
 		return true
 	})
 	return text + fmt.Sprintln(nodes)
