@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"runtime"
 
 	"go.uber.org/zap"
 
@@ -14,7 +15,10 @@ import (
 
 // writebackChunk is how much of a snapshot is written between requests to the kernel to start bringing it to the disk.
 // Left alone it would gather all of a snapshot and write it at once, and syncs of the log would wait behind that.
-const writebackChunk = 1 << 20
+const (
+	writebackChunk = 1 << 20
+	yieldChunk     = 64 << 10 // what is written before others may run: the scheduler alone lets them wait for 10 ms
+)
 
 // WriteSnapshot writes img to its file, and syncs it; when it returns nil the snapshot is in force. It is written under
 // another name and renamed at the end, so that a failure half way leaves the snapshot before it in force. It works
@@ -61,21 +65,38 @@ func (s *Store) compressTo(w io.Writer, img Image) error {
 	return c.Close()
 }
 
-// pacedWriter writes to a file and has the kernel write along.
+// pacedWriter writes to a file no faster than the disk takes it, and lets others have the processor in between.
 type pacedWriter struct {
 	f       vfs.File
 	written int64
 	started int64 // writeback was asked for up to here
+	awaited int64 // and is over up to here
 }
 
 func (p *pacedWriter) Write(b []byte) (int, error) {
-	n, err := p.f.Write(b)
-	p.written += int64(n)
-	if p.written-p.started >= writebackChunk {
-		p.f.StartWriteback(p.started, p.written-p.started)
-		p.started = p.written
+	total := 0
+	for len(b) > 0 {
+		n, err := p.f.Write(b[:min(len(b), yieldChunk)])
+		total += n
+		p.written += int64(n)
+		if err != nil {
+			return total, err
+		}
+		b = b[n:]
+		p.pace()
+		runtime.Gosched()
 	}
-	return n, err
+	return total, nil
+}
+
+// pace keeps at most two chunks on their way to the disk: a sync of the log waits behind no more.
+func (p *pacedWriter) pace() {
+	if p.written-p.started < writebackChunk {
+		return
+	}
+	p.f.StartWriteback(p.started, p.written-p.started)
+	p.f.AwaitWriteback(p.awaited, p.started-p.awaited)
+	p.awaited, p.started = p.started, p.written
 }
 
 // OpenSnapshot opens a snapshot file and undoes its compression, which its name tells.

@@ -36,6 +36,12 @@ func (f osFile) StartWriteback(off, n int64) {
 	_ = unix.SyncFileRange(int(f.Fd()), off, n, unix.SYNC_FILE_RANGE_WRITE) // advice only
 }
 
+func (f osFile) AwaitWriteback(off, n int64) {
+	if n > 0 { // 0 would mean the whole file
+		_ = unix.SyncFileRange(int(f.Fd()), off, n, unix.SYNC_FILE_RANGE_WAIT_BEFORE) // advice only
+	}
+}
+
 func flock(f *os.File) error {
 	err := retry(func() error { return unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) })
 	if errors.Is(err, unix.EWOULDBLOCK) {

@@ -15,6 +15,7 @@ func (f osFile) Preallocate(size int64) error {
 }
 
 func (osFile) StartWriteback(int64, int64) {}
+func (osFile) AwaitWriteback(int64, int64) {}
 
 // flock: no portable advisory lock in the standard library; the data directory is then not guarded.
 func flock(*os.File) error { return nil }

@@ -55,6 +55,9 @@ type File interface {
 	// StartWriteback asks for what was written so far to go to the disk soon, so that a later Sync of this or another
 	// file has less to wait for. It promises nothing.
 	StartWriteback(off, n int64)
+	// AwaitWriteback waits until what StartWriteback asked for in a range has been done. It promises nothing: only Sync
+	// makes data durable.
+	AwaitWriteback(off, n int64)
 	// Size returns the length.
 	Size() (int64, error)
 	// Name returns the name that the file was opened with.

@@ -33,6 +33,7 @@ func TestOS(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.StartWriteback(0, 10_000)
+	f.AwaitWriteback(0, 10_000)
 	if n, err := f.Size(); n != 10_000 || err != nil || f.Name() != name {
 		t.Errorf("size %d, %v, name %s", n, err, f.Name())
 	}
