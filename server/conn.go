@@ -303,7 +303,7 @@ func (c *conn) process() error {
 		}
 		if err != nil {
 			reads.release()
-			c.pass()
+			_ = c.pass() // the connection ends either way
 			c.awaitAnswers()
 			c.flush()
 			return err

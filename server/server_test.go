@@ -173,13 +173,18 @@ func dialRaw(t *testing.T, s *Server) *raw {
 
 func (r *raw) send(frames ...[]byte) {
 	r.t.Helper()
+	if _, err := r.nc.Write(encode(frames)); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// encode puts frames one behind the other, each after its length.
+func encode(frames [][]byte) []byte {
 	var b []byte
 	for _, f := range frames {
 		b = append(proto.AppendInt32(b, int32(len(f))), f...)
 	}
-	if _, err := r.nc.Write(b); err != nil {
-		r.t.Fatal(err)
-	}
+	return b
 }
 
 // recv returns the next frame, nil if the server has closed the connection.
@@ -246,7 +251,8 @@ func TestPipelineKeepsOrder(t *testing.T) {
 			frames = append(frames, request(proto.XidPing, proto.OpPing, nil))
 		}
 	}
-	go r.send(frames...)
+	all := encode(frames)
+	go func() { _, _ = r.nc.Write(all) }() // a failure shows in the replies
 	for i := range int32(n) {
 		var hdr proto.ReplyHeader
 		d := proto.NewDecoder(r.recv())
