@@ -326,7 +326,7 @@ type LearnerInfo struct {
 
 // QuorumPacket is one message on a quorum link.
 type QuorumPacket struct {
-	Type     int32
+	Type     PacketType
 	Zxid     Zxid
 	Data     []byte
 	AuthInfo []ID

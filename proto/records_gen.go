@@ -1037,7 +1037,7 @@ func (r *LearnerInfo) Decode(d *Decoder) {
 
 // Append appends r's Jute encoding to b.
 func (r *QuorumPacket) Append(b []byte) []byte {
-	b = AppendInt32(b, r.Type)
+	b = AppendInt32(b, int32(r.Type))
 	b = AppendInt64(b, int64(r.Zxid))
 	b = AppendBuf(b, r.Data)
 	if r.AuthInfo == nil {
@@ -1053,7 +1053,7 @@ func (r *QuorumPacket) Append(b []byte) []byte {
 
 // Decode reads r from d; see [Decoder] for failures and aliasing.
 func (r *QuorumPacket) Decode(d *Decoder) {
-	r.Type = d.Int32()
+	r.Type = PacketType(d.Int32())
 	r.Zxid = Zxid(d.Int64())
 	r.Data = d.Buf()
 	if n := d.VectorLen(8); n < 0 {
