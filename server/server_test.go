@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -33,7 +34,13 @@ func testConfig(t *testing.T) *conf.Config {
 // startServer runs a server until stop is called, which returns Run's error.
 func startServer(t *testing.T, c *conf.Config) (s *Server, stop func() error) {
 	t.Helper()
-	s, err := New(Options{Config: c, Log: zaptest.NewLogger(t, zaptest.Level(zaptest.NewLogger(t).Level()))})
+	return startWith(t, Options{Config: c, Log: zaptest.NewLogger(t)})
+}
+
+// startWith is startServer with options of the test's own.
+func startWith(t *testing.T, opt Options) (s *Server, stop func() error) {
+	t.Helper()
+	s, err := New(opt)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -152,23 +159,27 @@ func TestWatchesFire(t *testing.T) {
 	}
 }
 
+// patience is how long a test waits for what must come.
+const patience = 30 * time.Second
+
 // raw is a connection that speaks the protocol by hand.
 type raw struct {
-	t  *testing.T
-	nc net.Conn
+	t      testing.TB
+	nc     net.Conn
+	events []proto.WatcherEvent // that came before replies
 }
 
-func dialRaw(t *testing.T, s *Server) *raw {
+func dialRaw(t testing.TB, s *Server) *raw {
 	t.Helper()
 	nc, err := net.Dial("tcp", s.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { nc.Close() })
-	if err := nc.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := nc.SetDeadline(time.Now().Add(patience)); err != nil {
 		t.Fatal(err)
 	}
-	return &raw{t, nc}
+	return &raw{t: t, nc: nc}
 }
 
 func (r *raw) send(frames ...[]byte) {
@@ -222,6 +233,110 @@ func (r *raw) connect(timeout int32) proto.ConnectResponse {
 		r.t.Fatalf("handshake: %+v %v", resp, d.Err())
 	}
 	return resp
+}
+
+// reply returns the header and the body of the next reply, and keeps the events that come before it. A closed connection
+// fails the test.
+func (r *raw) reply() (proto.ReplyHeader, []byte) {
+	r.t.Helper()
+	hdr, body, ok := r.next()
+	for ok && hdr.Xid == proto.XidWatcherEvent {
+		d := proto.NewDecoder(body)
+		var ev proto.WatcherEvent
+		if ev.Decode(&d); d.Err() != nil {
+			r.t.Fatal(d.Err())
+		}
+		r.events = append(r.events, ev)
+		hdr, body, ok = r.next()
+	}
+	if !ok {
+		r.t.Fatal("the connection ended before the reply")
+	}
+	return hdr, body
+}
+
+// next returns the next message, a reply or an event; false at the end of the connection.
+func (r *raw) next() (hdr proto.ReplyHeader, body []byte, ok bool) {
+	r.t.Helper()
+	b := r.recv()
+	if b == nil {
+		return hdr, nil, false
+	}
+	d := proto.NewDecoder(b)
+	if hdr.Decode(&d); d.Err() != nil {
+		r.t.Fatalf("reply % x: %v", b, d.Err())
+	}
+	return hdr, d.Rest(), true
+}
+
+// call sends one request and returns the code of its reply, and the body.
+func (r *raw) call(xid int32, op proto.OpCode, body interface{ Append([]byte) []byte }) (proto.ErrCode, []byte) {
+	r.t.Helper()
+	r.send(request(xid, op, body))
+	hdr, rest := r.reply()
+	if hdr.Xid != xid {
+		r.t.Fatalf("reply to %d, want %d", hdr.Xid, xid)
+	}
+	return hdr.Err, rest
+}
+
+// must is call for what has to succeed.
+func (r *raw) must(xid int32, op proto.OpCode, body interface{ Append([]byte) []byte }) []byte {
+	r.t.Helper()
+	code, rest := r.call(xid, op, body)
+	if code != proto.OK {
+		r.t.Fatalf("op %d: %v", op, code)
+	}
+	return rest
+}
+
+// closed fails the test unless the server ends the connection now.
+func (r *raw) closed() {
+	r.t.Helper()
+	if hdr, body, ok := r.next(); ok {
+		r.t.Fatalf("got %+v % x, want the end of the connection", hdr, body)
+	}
+}
+
+// resume connects with a session and its password.
+func (r *raw) resume(id proto.SessionID, passwd []byte, seen proto.Zxid) (resp proto.ConnectResponse, ok bool) {
+	r.t.Helper()
+	r.send((&proto.ConnectRequest{SessionID: id, Passwd: passwd, Timeout: 10_000, LastZxidSeen: seen, HasReadOnly: true}).Append(nil))
+	b := r.recv()
+	if b == nil {
+		return resp, false
+	}
+	d := proto.NewDecoder(b)
+	if resp.Decode(&d); d.Err() != nil {
+		r.t.Fatal(d.Err())
+	}
+	return resp, true
+}
+
+var openACL = []proto.ACL{{Perms: proto.PermAll, ID: proto.ID{Scheme: "world", ID: "anyone"}}}
+
+func createReq(path string, flags proto.CreateMode) *proto.CreateRequest {
+	return &proto.CreateRequest{Path: path, Data: []byte("data"), ACL: openACL, Flags: flags}
+}
+
+func readReq(path string, watch bool) *proto.PathWatchRequest {
+	return &proto.PathWatchRequest{Path: path, Watch: watch}
+}
+
+func setReq(path string, data []byte) *proto.SetDataRequest {
+	return &proto.SetDataRequest{Path: path, Data: data, Version: -1}
+}
+
+// await waits until cond holds, which nothing tells of.
+func await(t testing.TB, what string, cond func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(patience)
+	for !cond() {
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: not within %v", what, patience)
+		}
+		runtime.Gosched()
+	}
 }
 
 func request(xid int32, op proto.OpCode, body interface{ Append([]byte) []byte }) []byte {
