@@ -52,6 +52,11 @@ func (r *Replica) Read(c *Conn, req *Request, dst []byte) ([]byte, Effect) {
 	if req.Op == proto.OpSetWatches || req.Op == proto.OpSetWatches2 {
 		return r.setWatches(c, req, dst)
 	}
+	if req.Op == proto.OpPing {
+		dst = appendReplyHeader(dst, proto.XidPing, r.applied, proto.OK) // whatever the request's xid
+		endFrame(dst, start)
+		return dst, Effect{}
+	}
 	dst = appendReplyHeader(dst, req.Xid, r.applied, proto.OK)
 	d := proto.NewDecoder(req.Body)
 	dst, fx := r.readBody(c, req.Op, &d, dst)
@@ -71,8 +76,6 @@ func fail(code proto.ErrCode) Effect { return Effect{Err: code} }
 
 func (r *Replica) readBody(c *Conn, op proto.OpCode, d *proto.Decoder, dst []byte) ([]byte, Effect) {
 	switch op {
-	case proto.OpPing:
-		return dst, Effect{}
 	case proto.OpGetData, proto.OpExists, proto.OpGetChildren, proto.OpGetChildren2:
 		return r.readNode(c, op, d, dst)
 	case proto.OpGetACL:

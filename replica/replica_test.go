@@ -224,6 +224,22 @@ func TestSessionExpiresAndItsConnectionIsClosed(t *testing.T) {
 	}
 }
 
+func TestWallClockJumpsExpireNobody(t *testing.T) {
+	b := newBench(t)
+	b.connect("a")
+	for _, wall := range []proto.Millis{1 << 41, 0, 1 << 60, -1 << 60} {
+		b.r.Advance(Clock{Mono: b.now, Wall: wall})
+		b.r.LendBuffer(nil)
+		b.r.Tick()
+		b.r.Advance(Clock{Mono: b.now - 100_000, Wall: wall}) // a monotonic clock does not do that
+		b.r.Tick()
+		b.want(b.commit())
+	}
+	if b.r.Sessions().Len() != 1 {
+		t.Error("the session expired")
+	}
+}
+
 func TestResume(t *testing.T) {
 	b := newBench(t)
 	a := b.connect("a")

@@ -159,7 +159,7 @@ func replicaOptions(cfg *conf.Config) replica.Options {
 		ReapPerCheck:      cfg.Tree.ContainerPerMinute,
 		Znode: znode.Options{
 			ExtendedTypes: cfg.Tree.ExtendedTypes, Emulate353TTL: cfg.Tree.Emulate353TTL, NoDigest: !cfg.Tree.Digest,
-			SkipACL: cfg.Tree.SkipACL, EnforceQuota: cfg.Tree.EnforceQuota, EmptyCloseSession: !cfg.Session.CloseTxn,
+			SkipACL: cfg.Tree.SkipACL, Reconfig: cfg.Quorum.Reconfig, EnforceQuota: cfg.Tree.EnforceQuota, EmptyCloseSession: !cfg.Session.CloseTxn,
 			SASL: slices.Contains(cfg.Auth.Schemes, "sasl"), LetAnySASLUser: cfg.Auth.LetAnySASLUser, X509SuperUser: cfg.Auth.X509SuperUser,
 		},
 	}
