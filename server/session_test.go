@@ -92,7 +92,7 @@ func TestHandshakesOfAllAges(t *testing.T) {
 		if b := r.recv(); len(b) != tt.want {
 			t.Errorf("%s: answer of %d bytes, want %d", name, len(b), tt.want)
 		}
-		r.must(1, proto.OpPing, nil)
+		r.must(proto.XidPing, proto.OpPing, nil)
 	}
 	for cut := 1; cut < len(full)-1; cut++ {
 		r := dialRaw(t, s)
