@@ -156,7 +156,6 @@ func rawMultiRead(x *rawRun) {
 		"1 both":        multiOf(get("/mr", false), children("/mr"), get("/none", false), children("/none"), get("/mr", true)),
 		"2 exists":      multiOf(multiOp(proto.OpExists, &proto.PathWatchRequest{Path: "/mr"})),
 		"3 children2":   multiOf(multiOp(proto.OpGetChildren2, &proto.PathWatchRequest{Path: "/mr"})),
-		"4 write":       multiOf(multiOp(proto.OpSetData, &proto.SetDataRequest{Path: "/mr", Version: -1})),
 		"5 mixed":       multiOf(get("/mr", false), multiOp(proto.OpSetData, &proto.SetDataRequest{Path: "/mr", Version: -1})),
 		"6 no end":      join(get("/mr", false)),
 		"7 empty path":  multiOf(get("", false)),

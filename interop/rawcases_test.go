@@ -14,10 +14,9 @@ func rawCases() []rawCase {
 		{name: "resume", run: rawResume},
 		{name: "lengths", run: rawLengths},
 		{name: "unknown-opcodes", run: rawUnknownOpcodes},
-		{name: "truncated", run: rawTruncated},
+		{name: "truncated", run: rawTruncated, anyZxid: "Apache uses up a zxid for an undecodable multi, but not for other undecodable writes; zebu does for all"},
 		{name: "trailing", run: rawTrailing},
-		{name: "hostile-lengths", run: rawHostileLengths},
-		{name: "nulls", run: rawNulls},
+		{name: "hostile-lengths", run: rawHostileLengths, anyZxid: "as in truncated"},
 		{name: "create-modes", run: rawCreateModes},
 		{name: "paths", run: rawPaths},
 		{name: "pipeline", run: rawPipeline},
@@ -31,8 +30,17 @@ func rawCases() []rawCase {
 		{name: "close-session", run: rawCloseSession},
 		{name: "reconfig-sasl-whoami", run: rawOddOps},
 		{name: "versions", run: rawVersions},
-		{name: "create-container-by-op-1", run: rawContainerByCreate,
-			deliberate: "Apache makes a node that its own digest then disagrees with; zebu makes a container or refuses"},
+		{name: "create-container-by-op-1", run: rawContainerByCreate},
+		{name: "nulls", run: rawNulls,
+			deliberate: "a null path or id is read as an empty one; Apache runs into a null pointer and answers MARSHALLINGERROR"},
+		{name: "odd-strings", run: rawOddStrings,
+			deliberate: "zebu echoes a path's bytes, Apache decodes and encodes them anew; a blank is a prefix like any other"},
+		{name: "negative-vector", run: rawNegativeVector,
+			deliberate: "a vector length below -1 is MARSHALLINGERROR; Apache takes it for null and reads on"},
+		{name: "multi-read-of-writes", run: rawMultiReadOfWrites,
+			deliberate: "an error has no body; Apache appends an empty multi to this one"},
+		{name: "sasl-null", run: rawSASLNull,
+			deliberate: "a null token is answered like an empty one; Apache runs into a null pointer and hangs up"},
 		{name: "create-session-op", run: rawInternalOp(proto.OpCreateSession, i32(5000)),
 			deliberate: "Apache lets a client create sessions it does not own; zebu treats -10 as unknown"},
 		{name: "delete-container-op", run: rawInternalOp(proto.OpDeleteContainer, str("/reap")),
@@ -246,6 +254,9 @@ func rawHostileLengths(x *rawRun) {
 	for _, n := range []int32{-2, -2147483648, 0x7fffffff, 1 << 20, 3 << 20} {
 		try(fmt.Sprintf("getData path length %d", n), proto.OpGetData, join(i32(n), []byte("/x"), []byte{0}))
 		try(fmt.Sprintf("setData data length %d", n), proto.OpSetData, join(str("/x"), i32(n), []byte("abcdefgh")))
+		if n < 0 {
+			continue // a case of its own
+		}
 		try(fmt.Sprintf("create acl count %d", n), proto.OpCreate, join(str("/hostile"), i32(0), i32(n), []byte("abcdefgh")))
 	}
 	for _, n := range []int32{-2, 1 << 20} {
@@ -335,12 +346,44 @@ func rawPaths(x *rawRun) {
 		x.exchange(w, "getACL "+q, proto.OpGetACL, &proto.PathRequest{Path: p})
 		x.exchange(w, "setACL "+q, proto.OpSetACL, &proto.SetACLRequest{Path: p, ACL: openACL, Version: 99})
 		x.exchange(w, "check "+q, proto.OpMulti, multiOf(multiOp(proto.OpCheck, &proto.PathVersion{Path: p, Version: 99})))
-		x.exchange(w, "getAllChildrenNumber "+q, proto.OpGetAllChildrenNumber, &proto.PathRequest{Path: p})
-		x.exchange(w, "getEphemerals "+q, proto.OpGetEphemerals, &proto.PathRequest{Path: p})
-		x.exchange(w, "sync "+q, proto.OpSync, &proto.PathRequest{Path: p})
+		if !oddStrings[p] {
+			x.exchange(w, "getAllChildrenNumber "+q, proto.OpGetAllChildrenNumber, &proto.PathRequest{Path: p})
+			x.exchange(w, "getEphemerals "+q, proto.OpGetEphemerals, &proto.PathRequest{Path: p})
+			x.exchange(w, "sync "+q, proto.OpSync, &proto.PathRequest{Path: p})
+		}
 		x.exchange(w, "addWatch "+q, proto.OpAddWatch, &proto.AddWatchRequest{Path: p})
 		x.exchange(w, "removeWatches "+q, proto.OpRemoveWatches, &proto.PathWatcherType{Path: p, Type: 3})
 	}
+}
+
+// oddStrings are those of oddPaths that Apache does not send back as they came, or finds special though they are not paths.
+var oddStrings = map[string]bool{"": true, " ": true, "/paths/\U0001f404": true, "/paths/bad\xff\xfeutf8": true, "/paths/\xed\xa0\xbd\xed\xb0\x84": true}
+
+func rawOddStrings(x *rawRun) {
+	w := x.session()
+	x.exchange(w, "create", proto.OpCreate, &proto.CreateRequest{Path: "/odd-e", ACL: openACL, Flags: proto.Ephemeral})
+	for _, p := range sortedKeys(oddStrings) {
+		q := fmt.Sprintf("%q", p)
+		x.exchange(w, "getAllChildrenNumber "+q, proto.OpGetAllChildrenNumber, &proto.PathRequest{Path: p})
+		x.exchange(w, "getEphemerals "+q, proto.OpGetEphemerals, &proto.PathRequest{Path: p})
+		x.exchange(w, "sync "+q, proto.OpSync, &proto.PathRequest{Path: p})
+	}
+}
+
+func rawNegativeVector(x *rawRun) {
+	w := x.session()
+	x.exchange(w, "create", proto.OpCreate, join(str("/negative"), i32(0), i32(-2), []byte("abcdefgh")))
+}
+
+func rawMultiReadOfWrites(x *rawRun) {
+	w := x.session()
+	x.exchange(w, "write", proto.OpMultiRead, multiOf(multiOp(proto.OpSetData, &proto.SetDataRequest{Path: "/mr", Version: -1})))
+}
+
+func rawSASLNull(x *rawRun) {
+	w := x.session()
+	x.exchange(w, "sasl", proto.OpSASL, &proto.TokenRecord{})
+	x.exchange(w, "then exists", proto.OpExists, &proto.PathWatchRequest{Path: "/"})
 }
 
 func rawAuth(x *rawRun) {
@@ -434,7 +477,6 @@ func rawCloseSession(x *rawRun) {
 	}
 	x.collect(w, "create before", proto.OpCreate)
 	x.collect(w, "close", proto.OpCloseSession)
-	x.collect(w, "create behind", proto.OpCreate)
 	x.exchange(watcher, "created", proto.OpExists, &proto.PathWatchRequest{Path: "/close-1"})
 }
 
@@ -450,7 +492,7 @@ func rawOddOps(x *rawRun) {
 		x.exchange(w, "reconfig", proto.OpReconfig, body)
 		x.exchange(w, "then exists", proto.OpExists, &proto.PathWatchRequest{Path: "/"})
 	}
-	for _, token := range [][]byte{nil, {}, []byte("token")} {
+	for _, token := range [][]byte{{}, []byte("token")} {
 		w := x.session()
 		x.exchange(w, fmt.Sprintf("sasl %q", token), proto.OpSASL, &proto.TokenRecord{Token: token})
 		x.exchange(w, "then exists", proto.OpExists, &proto.PathWatchRequest{Path: "/"})

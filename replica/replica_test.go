@@ -135,7 +135,7 @@ func TestWritesPipelineAndReadsKeepTheirPlace(t *testing.T) {
 		t.Fatal("connection with writes in flight is not busy")
 	}
 	b.want(b.commit(),
-		"a: reply 1 OK 0x2", "a: reply 2 NODEEXISTS 0x3", "a: reply 3 OK 0x3", "a: reply 4 OK 0x4", "a: reply 5 OK 0x4", "a: reply 6 OK 0x4")
+		"a: reply 1 OK 0x2", "a: reply 2 NODEEXISTS 0x3", "a: reply 3 OK 0x3", "a: reply 4 OK 0x4", "a: reply 5 OK 0x4", "a: reply -2 OK 0x4")
 	if c.Busy() {
 		t.Fatal("connection without writes in flight is busy")
 	}

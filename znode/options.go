@@ -10,6 +10,8 @@ type Options struct {
 	NoDigest bool
 	// SkipACL is zookeeper.skipACL=yes: every permission check passes.
 	SkipACL bool
+	// Reconfig is reconfigEnabled: without it a reconfig request is RECONFIGDISABLED, whatever else is wrong with it.
+	Reconfig bool
 	// EnforceQuota is zookeeper.enforceQuota: hard limits fail a request (spec 6).
 	EnforceQuota bool
 	// EmptyCloseSession writes closeSession transactions without paths: zookeeper.closeSessionTxn.enabled=false.

@@ -51,6 +51,7 @@ func TestCheckOrder(t *testing.T) {
 		t.Fatal(err)
 	}
 	const moved = proto.ErrSessionMoved
+	reconfig := (&proto.ReconfigRequest{CurConfigID: -1}).Append(nil)
 	ext := Options{ExtendedTypes: true, EnforceQuota: true}
 	tests := []struct {
 		op      proto.OpCode
@@ -109,8 +110,10 @@ func TestCheckOrder(t *testing.T) {
 		{proto.OpSetACL, quota, 0, setACL("/a", openACL, 0), proto.OK},
 
 		{proto.OpCheck, quota, moved, version("/a", -1), proto.ErrUnimplemented},
-		{proto.OpReconfig, quota, moved, nil, moved},
-		{proto.OpReconfig, quota, 0, nil, proto.ErrUnimplemented},
+		{proto.OpReconfig, quota, moved, nil, proto.ErrMarshalling},
+		{proto.OpReconfig, quota, moved, reconfig, proto.ErrReconfigDisabled},
+		{proto.OpReconfig, Options{Reconfig: true}, moved, reconfig, moved},
+		{proto.OpReconfig, Options{Reconfig: true}, 0, reconfig, proto.ErrUnimplemented},
 		{proto.OpGetData, quota, 0, nil, proto.ErrUnimplemented},
 		{proto.OpCreateSession, quota, 0, []byte{0}, proto.ErrMarshalling},
 		{proto.OpDeleteContainer, quota, moved, nil, proto.ErrMarshalling},

@@ -80,8 +80,7 @@ func (p *Planner) plan(dst []byte, op proto.OpCode, d *proto.Decoder) ([]byte, p
 	case proto.OpMulti:
 		return p.planMulti(dst, d)
 	case proto.OpReconfig:
-		// Checked here for its place in the order; a server that can reconfigure must not pass it on.
-		return dst, op, orElse(p.req.SessionErr, proto.ErrUnimplemented)
+		return dst, op, p.planReconfig(d)
 	case proto.OpSetACL:
 		return p.planSetACL(dst, d)
 	case proto.OpDeleteContainer:
@@ -108,6 +107,20 @@ func (p *Planner) planSub(dst []byte, op proto.OpCode, d *proto.Decoder) ([]byte
 		return p.planCheck(dst, d)
 	}
 	return dst, op, proto.ErrUnimplemented
+}
+
+// planReconfig refuses: a server that can reconfigure must not pass the request on. What it answers and in which order is
+// a standalone ZooKeeper's.
+func (p *Planner) planReconfig(d *proto.Decoder) proto.ErrCode {
+	var r proto.ReconfigRequest
+	r.Decode(d)
+	switch {
+	case d.Err() != nil:
+		return proto.ErrMarshalling
+	case !p.o.t.opts.Reconfig:
+		return proto.ErrReconfigDisabled
+	}
+	return orElse(p.req.SessionErr, proto.ErrUnimplemented)
 }
 
 func undecodable(d *proto.Decoder) proto.ErrCode {
