@@ -226,14 +226,14 @@ func goExists(c *zk.Conn, path string, watch bool) (string, error) {
 // goCreate takes the words after the verb and the session: path data acl mode [ttl].
 func goCreate(c *zk.Conn, w []string) (string, error) {
 	path, data, acl, mode := w[1], goData(w[2]), goACL(w[3]), goInt(w[4])
-	switch {
-	case mode == zk.FlagTTL || mode == zk.FlagTTL|zk.FlagSequence:
+	switch mode {
+	case zk.FlagTTL, zk.FlagTTL | zk.FlagSequence:
 		ttl, err := strconv.Atoi(w[5])
 		if err != nil {
 			return "", err
 		}
 		return c.CreateTTL(path, data, mode, acl, time.Duration(ttl)*time.Millisecond)
-	case mode == 4:
+	case 4:
 		return c.CreateContainer(path, data, mode, acl)
 	}
 	return c.Create(path, data, mode, acl)
