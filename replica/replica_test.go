@@ -224,6 +224,17 @@ func TestSessionExpiresAndItsConnectionIsClosed(t *testing.T) {
 	}
 }
 
+func TestReadsThatNothingHoldsUpComeBeforeTheNextWrite(t *testing.T) {
+	b := newBench(t)
+	c := b.connect("a")
+	b.submit(c, 1, proto.OpExists, &proto.PathWatchRequest{Path: "/n", Watch: true})
+	b.submit(c, 2, proto.OpSync, &proto.PathRequest{Path: "/n"})
+	b.submit(c, 3, proto.OpExists, &proto.PathWatchRequest{Path: "/n"})
+	b.submit(c, 4, proto.OpCreate, create("/n", 0))
+	b.submit(c, 5, proto.OpExists, &proto.PathWatchRequest{Path: "/n"})
+	b.want(b.commit(), "a: reply 1 NONODE 0x1", "a: reply 2 OK 0x1", "a: reply 3 NONODE 0x1", "a: event 1 /n", "a: reply 4 OK 0x2", "a: reply 5 OK 0x2")
+}
+
 func TestWallClockJumpsExpireNobody(t *testing.T) {
 	b := newBench(t)
 	b.connect("a")

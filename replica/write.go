@@ -126,6 +126,9 @@ func (r *Replica) Apply(txn []byte) error {
 	if d.Err() != nil {
 		return fmt.Errorf("transaction after %v: header: %w", r.applied, d.Err())
 	}
+	if r.Unsettled() { // a read before this write must neither see it nor be answered behind it
+		r.Settle()
+	}
 	if err := r.step(&hdr, d.Rest()); err != nil {
 		return err
 	}
@@ -233,6 +236,9 @@ func (r *Replica) answerUpTo(z proto.Zxid, res *znode.Result) {
 		}
 		c := p.conn
 		if c == nil || !c.open {
+			continue
+		}
+		if r.runQueue(c); !c.open { // reads that came before and were held up by nothing
 			continue
 		}
 		c.completed++
