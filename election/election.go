@@ -140,7 +140,6 @@ func (e *Election) begin(now proto.Millis) {
 	e.round++
 	e.received.clear()
 	e.outside.clear()
-	e.askers.Clear()
 	e.propose(now, e.initial())
 	e.consider(now)
 }
@@ -164,7 +163,6 @@ func (e *Election) propose(now proto.Millis, v Vote) {
 	e.vote = v
 	e.finalAt = 0
 	e.interval = e.min
-	e.answers.clear()
 	if e.takesPart() && e.voters.Has(e.id) && e.voters.Has(v.Leader) {
 		e.received.put(ballot{Vote: v, from: e.id})
 	}
@@ -232,6 +230,12 @@ func (e *Election) Synced(epoch proto.Epoch) {
 	}
 }
 
+// Designate says that a committed reconfiguration has named the next leader, at zxid: servers take the role that this
+// gives them without an election (spec 11.4). The epoch is not known before [Election.Synced], nor to any other server.
+func (e *Election) Designate(leader proto.ServerID, zxid proto.Zxid) {
+	e.settle(Vote{Leader: leader, Zxid: zxid, Round: e.round, Epoch: -1})
+}
+
 // SetOracle says what is known of the oracle of an ensemble of two.
 func (e *Election) SetOracle(now proto.Millis, o quorum.Oracle) {
 	e.oracle = o
@@ -260,7 +264,6 @@ func (e *Election) setConfigs(committed, lastSeen *quorum.Config) {
 		e.rule = quorum.NewJoint(e.rule, lastSeen.Verifier())
 	}
 	e.voters = committed.Voters().Union(lastSeen.Voters())
-	e.answers.clear()
 }
 
 // consider ends the election if there is nothing left to wait for, and sees to it that it ends later if a quorum names
@@ -303,7 +306,8 @@ func (e *Election) unanimous(b *ballot) bool {
 	return true
 }
 
-func (e *Election) decide(v Vote) {
+// settle gives this server the role that v implies.
+func (e *Election) settle(v Vote) {
 	e.state = proto.Following
 	if v.Leader == e.id {
 		e.state = proto.Leading
@@ -312,8 +316,13 @@ func (e *Election) decide(v Vote) {
 	}
 	e.vote, e.finalAt, e.veteran = v, 0, true
 	e.answers.clear()
+}
+
+func (e *Election) decide(v Vote) {
+	e.settle(v)
 	e.ready.Decision = &Decision{State: e.state, Vote: v}
 	for _, id := range e.askers.IDs() {
 		e.send(id, v)
 	}
+	e.askers.Clear()
 }

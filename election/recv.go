@@ -13,7 +13,6 @@ func (e *Election) Recv(now proto.Millis, from proto.ServerID, n *proto.Notifica
 	if !e.started || from == e.id {
 		return nil
 	}
-	e.down.Remove(from)
 	restarted, err := e.adopt(now, n)
 	if restarted {
 		return nil
@@ -41,9 +40,7 @@ func (e *Election) Recv(now proto.Millis, from proto.ServerID, n *proto.Notifica
 // servers, which repeat the outcome of their last election while they are in another, this one names its candidate, and
 // the outcome as soon as there is one.
 func (e *Election) tellOutsider(now proto.Millis, from proto.ServerID, n *proto.Notification) {
-	v := e.vote
-	v.Round = e.round
-	e.answer(now, from, n, v)
+	e.answer(now, from, n, e.vote)
 	if e.state == proto.Looking && n.State == proto.Looking && e.askers.Len() < maxAnswers {
 		e.askers.Add(from)
 	}
@@ -132,8 +129,8 @@ func (e *Election) countSettled(now proto.Millis, b ballot) {
 		e.decide(b.Vote)
 		return
 	}
-	// Of two servers, one leads alone by the oracle's grace; the other joins it.
-	if b.state == proto.Leading && e.oracle.Applies(e.rule) && !e.oracle.Grants {
+	// Of two servers, one leads alone by the oracle's grace; the other, to which it is denied, joins it.
+	if b.state == proto.Leading && e.oracle.Applies(e.rule) {
 		e.decide(b.Vote)
 		return
 	}

@@ -31,6 +31,7 @@ var update = flag.Bool("update", false, "rewrite the expected output in testdata
 //	heal                      let everything pass again
 //	say A>B STATE LEADER ...  a fake server's notification, with zxid=HEX round=N epoch=N version=N config=CONFIG or a
 //	                          literal text, | for a new line; old=28|40
+//	designate LEADER zxid=HEX a reconfiguration has named the next leader of all servers that are up
 //	configure ID... CONFIG    a reconfiguration was committed; as seen=CONFIG, proposed
 //	oracle ID... grants|denies
 //	trace on|off              show all messages
@@ -188,6 +189,12 @@ func (s *story) run(c []string) {
 		s.cut[[2]proto.ServerID{from, to}] = true
 	case "say":
 		s.say(&a)
+	case "designate":
+		for _, h := range s.hosts {
+			if h.e != nil {
+				h.e.Designate(a.ids[0], proto.Zxid(a.number("zxid", 16)))
+			}
+		}
 	case "show":
 		s.show()
 	default:

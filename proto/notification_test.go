@@ -66,8 +66,7 @@ func TestNotificationForms(t *testing.T) {
 	}
 }
 
-// TestNotificationGolden holds the encoding to what ZooKeeper 3.9.5 sent for the same vote (election/interop_test.go
-// compares live ones).
+// TestNotificationGolden spells the encoding out; interop/election_test.go holds it to what Apache's servers send.
 func TestNotificationGolden(t *testing.T) {
 	n := Notification{Leader: 1, Zxid: 0x100000002, Round: 1, PeerEpoch: 1, Version: 2, Config: "server.1=h:1:2:participant\nversion=0"}
 	want := "00000000" + "0000000000000001" + "0000000100000002" + "0000000000000001" + "0000000000000001" + "00000002" + "00000024" +
