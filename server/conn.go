@@ -355,7 +355,7 @@ func (c *conn) handle(req *replica.Request, reads *directReads) error {
 	}
 	c.batch = append(c.batch, item{kind: itemRequest, c: c, req: *req})
 	c.batchSize += len(req.Body)
-	if c.batchSize > busyReadBuffer {
+	if c.batchSize > busyReadBuffer || len(c.batch) >= c.s.batchLimit {
 		return c.pass()
 	}
 	return nil
@@ -382,17 +382,14 @@ func (c *conn) pass() error {
 	if len(c.batch) == 0 {
 		return nil
 	}
-	n := int64(len(c.batch))
 	c.awaitReader()
-	c.s.waitOutstanding(c)
 	if !c.admitLarge() {
 		clear(c.batch)
 		c.batch, c.batchSize = c.batch[:0], 0
 		return errClose
 	}
-	c.inflight.Add(n)
-	c.s.inflight.Add(n)
-	c.countReceived(n)
+	c.s.enter(c)
+	c.countReceived(int64(len(c.batch)))
 	ok := c.s.loop.in.push(c.batch)
 	clear(c.batch)
 	c.batch, c.batchSize = c.batch[:0], 0

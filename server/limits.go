@@ -117,27 +117,43 @@ func (t *connThrottle) weight(frame []byte) int {
 	return t.cfg.ConnGlobalWeight
 }
 
-// waitOutstanding holds a reader back while too many requests are in flight: beyond request_throttle_max_requests
-// every reader, beyond globalOutstandingLimit those that have one in flight themselves.
-func (s *Server) waitOutstanding(c *conn) {
+// batchLimit is how many requests a connection may hand over at once, so that the limits below mean something.
+func batchLimit(cfg *conf.Config) int {
+	limit := maxInboxItems
+	for _, n := range []int{cfg.Limits.Outstanding, cfg.Throttle.MaxRequests} {
+		if n > 0 {
+			limit = min(limit, n)
+		}
+	}
+	return limit
+}
+
+// enter counts a reader's batch as in flight. It holds the reader back while too much is: beyond
+// request_throttle_max_requests every reader, beyond globalOutstandingLimit those that have a request in flight themselves.
+func (s *Server) enter(c *conn) {
+	n := int64(len(c.batch))
 	global := int64(s.cfg.Limits.Outstanding)
 	most := int64(s.cfg.Throttle.MaxRequests)
 	over := func() bool {
-		n := s.inflight.Load()
-		return global > 0 && n > global && c.inflight.Load() > 0 || most > 0 && n >= most
+		all := s.inflight.Load()
+		return global > 0 && all > global && c.inflight.Load() > 0 || most > 0 && all > 0 && all+n > most
 	}
-	if !over() {
-		return
+	wait := over()
+	if wait {
+		s.met.RequestThrottleWaitCount.Inc()
+		c.flush()
 	}
-	s.met.RequestThrottleWaitCount.Inc()
-	c.flush()
-	s.roomMu.Lock()
-	defer s.roomMu.Unlock()
-	s.roomWaiters.Add(1)
-	for over() && !s.ending.Load() && !c.gone.Load() {
-		s.room.Wait()
+	if wait || most > 0 {
+		s.roomMu.Lock()
+		defer s.roomMu.Unlock()
+		s.roomWaiters.Add(1)
+		for over() && !s.ending.Load() && !c.gone.Load() {
+			s.room.Wait()
+		}
+		s.roomWaiters.Add(-1)
 	}
-	s.roomWaiters.Add(-1)
+	c.inflight.Add(n)
+	s.inflight.Add(n)
 }
 
 // signalRoom wakes readers that wait for requests in flight to be answered.

@@ -61,6 +61,8 @@ type Server struct {
 	report   *status.Report
 	enforce  bool // enforce.auth.enabled
 
+	batchLimit int // requests that a connection hands to the loop at once
+
 	inflight    atomic.Int64
 	largeBytes  atomic.Int64 // of large requests in flight
 	authFailed  atomic.Int64
@@ -91,7 +93,7 @@ func New(opt Options) (*Server, error) {
 	s := &Server{
 		cfg: opt.Config, log: opt.Log, met: opt.Metrics, start: time.Now(), conns: map[*conn]struct{}{}, past: newTally(),
 		auth: newAuthenticator(&opt.Config.Auth), enforce: opt.Config.Auth.Enforce, stopped: make(chan struct{}),
-		addrs: newAddressLimit(opt.Config.Limits),
+		addrs: newAddressLimit(opt.Config.Limits), batchLimit: batchLimit(opt.Config),
 	}
 	s.room.L = &s.roomMu
 	if s.met == nil {
