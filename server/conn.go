@@ -16,11 +16,11 @@ import (
 	"zebu/status"
 )
 
-// Sizes of a connection's buffers. An idle connection keeps the small read buffer and nothing else.
+// Sizes of a connection's buffers. An idle connection has none.
 const (
-	idleReadBuffer = 512
 	busyReadBuffer = 64 << 10
-	idleOutbox     = 4 << 10
+	// firstReadBuffer holds a handshake: many connections may wait for their sessions at the same time.
+	firstReadBuffer = 64
 	// readHighWater is how much unsent reply data stops a connection's reader until the client has taken it.
 	readHighWater = 256 << 10
 	// eventHighWater is how much may pile up for a client that does not read before it is disconnected: events come
@@ -40,19 +40,19 @@ const (
 type conn struct {
 	s      *Server
 	nc     net.Conn
-	try    tryWriter // nil if the connection cannot write without blocking
+	sock   *socket // nil if the connection is not plain TCP
 	remote netip.AddrPort
 	opened time.Time
 
-	rc        replica.Conn // the replica's side; guarded by the state lock
-	in        []byte       // read buffer
-	batch     []item       // requests for the loop, from the frames in the read buffer
-	batchSize int
-	lastRead  int          // bytes in the buffer when it was last processed
-	readAt    proto.Millis // when the read buffer was filled, monotonic
-	connected chan bool    // the loop's verdict on the handshake
-	sasl      *sasl.Server // nil before the first step of an exchange
-	proved    bool         // an identity in one of the schemes that enforce.auth demands
+	rc          replica.Conn // the replica's side; guarded by the state lock
+	in          []byte       // read buffer
+	established bool         // the handshake is over
+	batch       []item       // requests for the loop, from the frames in the read buffer
+	batchSize   int
+	readAt      proto.Millis // when the read buffer was filled, monotonic
+	connected   chan bool    // the loop's verdict on the handshake
+	sasl        *sasl.Server // nil before the first step of an exchange
+	proved      bool         // an identity in one of the schemes that enforce.auth demands
 
 	lastSeen  atomic.Int64 // monotonic milliseconds of the client's last packet
 	touchedAt int64        // the loop's: lastSeen as passed on to the session tracker
@@ -82,7 +82,7 @@ func newConn(s *Server, nc net.Conn) *conn {
 	c := &conn{s: s, nc: nc, opened: time.Now(), connected: make(chan bool, 1)}
 	c.drained.L = &c.mu
 	c.rc.Handle = c
-	c.try = newTryWriter(nc)
+	c.sock = newSocket(nc)
 	if a, ok := nc.RemoteAddr().(*net.TCPAddr); ok {
 		ap := a.AddrPort()
 		c.remote = netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
@@ -96,7 +96,6 @@ func newConn(s *Server, nc net.Conn) *conn {
 func (c *conn) serve() {
 	defer c.end()
 	c.lastSeen.Store(int64(c.s.now()))
-	c.in = make([]byte, 0, idleReadBuffer)
 	if err := c.nc.SetReadDeadline(time.Now().Add(c.s.cfg.Client.HandshakeTimeout)); err != nil {
 		return
 	}
@@ -106,6 +105,7 @@ func (c *conn) serve() {
 		}
 		return
 	}
+	c.established = true
 	if err := c.nc.SetReadDeadline(time.Time{}); err != nil {
 		return
 	}
@@ -163,24 +163,11 @@ func (c *conn) hangUp() {
 	c.drained.Broadcast()
 }
 
-// fill reads more input behind what is in the buffer, growing it for large or many frames and shrinking it when idle.
+// fill reads more input behind what is in the buffer.
 func (c *conn) fill() error {
-	if len(c.in) == 0 && cap(c.in) > idleReadBuffer && !c.busyInput() {
-		putBuffer(c.in)
-		c.in = make([]byte, 0, idleReadBuffer)
-	}
-	if len(c.in) == cap(c.in) {
-		// A length alone buys no memory: the buffer grows as the frame comes in.
-		c.grow(max(busyReadBuffer, min(c.frameSize(), 2*cap(c.in))))
-	}
-	n, err := c.nc.Read(c.in[len(c.in):cap(c.in)])
-	if n == 0 && err != nil {
+	n, err := c.receive()
+	if err != nil {
 		return err
-	}
-	full := n == cap(c.in)-len(c.in)
-	c.in = c.in[:len(c.in)+n]
-	if full && cap(c.in) < busyReadBuffer {
-		c.grow(busyReadBuffer) // more is waiting, most likely
 	}
 	c.readAt = c.s.now()
 	c.lastSeen.Store(int64(c.readAt))
@@ -188,8 +175,31 @@ func (c *conn) fill() error {
 	return nil
 }
 
-// busyInput says whether the last read brought more than an idle client sends; then the large buffer stays.
-func (c *conn) busyInput() bool { return c.lastRead > idleReadBuffer }
+// receive waits for input. A connection without any, which is most of them most of the time, has no buffer either, if the
+// socket can wait without one.
+func (c *conn) receive() (n int, err error) {
+	if len(c.in) == 0 && c.established {
+		putBuffer(c.in)
+		c.in = nil
+		if c.sock != nil {
+			c.in, err = c.sock.read()
+			return len(c.in), err
+		}
+	}
+	if c.in == nil {
+		c.in = make([]byte, 0, firstReadBuffer)
+	}
+	if len(c.in) == cap(c.in) {
+		// A length alone buys no memory: the buffer grows as the frame comes in.
+		c.grow(max(busyReadBuffer, min(c.frameSize(), 2*cap(c.in))))
+	}
+	n, err = c.nc.Read(c.in[len(c.in):cap(c.in)])
+	c.in = c.in[:len(c.in)+n]
+	if n > 0 {
+		err = nil
+	}
+	return n, err
+}
 
 func (c *conn) grow(size int) {
 	var b []byte
@@ -283,7 +293,6 @@ func deadlineOr(err error) error {
 // process handles all whole frames in the buffer, then sends the replies that are ready.
 func (c *conn) process() error {
 	b := c.in
-	c.lastRead = len(b)
 	reads := directReads{c: c}
 	for {
 		body, rest, err := c.frame(b)

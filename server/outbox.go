@@ -7,15 +7,36 @@ import (
 	"zebu/replica"
 )
 
-// buffers lends read buffers and outboxes of busyReadBuffer bytes to connections that are busy.
-var buffers = sync.Pool{New: func() any { b := make([]byte, 0, busyReadBuffer); return &b }}
+// buffers lends read buffers and outboxes of busyReadBuffer bytes to connections that are busy. It keeps a few more than
+// two processors can have in use; the rest is garbage. (A sync.Pool would allocate a slice header for each return.)
+var buffers struct {
+	mu   sync.Mutex
+	free [][]byte
+}
 
-func getBuffer() []byte { return (*buffers.Get().(*[]byte))[:0] }
+const maxFreeBuffers = 64
 
+func getBuffer() []byte {
+	buffers.mu.Lock()
+	defer buffers.mu.Unlock()
+	n := len(buffers.free) - 1
+	if n < 0 {
+		return make([]byte, 0, busyReadBuffer)
+	}
+	b := buffers.free[n]
+	buffers.free = buffers.free[:n]
+	return b
+}
+
+// putBuffer takes a buffer back. One of another size is left to the garbage collector.
 func putBuffer(b []byte) {
-	if cap(b) == busyReadBuffer {
-		b = b[:0]
-		buffers.Put(&b)
+	if cap(b) != busyReadBuffer {
+		return
+	}
+	buffers.mu.Lock()
+	defer buffers.mu.Unlock()
+	if len(buffers.free) < maxFreeBuffers {
+		buffers.free = append(buffers.free, b[:0])
 	}
 }
 
@@ -111,7 +132,7 @@ func (c *conn) flush() { c.write(false) }
 // flushSoon is flush for the loop, which must not block: it writes what the socket takes at once and leaves the rest to
 // a goroutine.
 func (c *conn) flushSoon() {
-	if c.try == nil {
+	if c.sock == nil {
 		c.s.tasks.Go(c.flush)
 		return
 	}
@@ -174,6 +195,6 @@ func (c *conn) send(buf []byte, try bool) (left []byte, err error) {
 		_, err = c.nc.Write(buf)
 		return nil, err
 	}
-	n, err := c.try.tryWrite(buf)
+	n, err := c.sock.tryWrite(buf)
 	return buf[n:], err
 }

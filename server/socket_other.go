@@ -7,9 +7,10 @@ import "net"
 // setBacklog leaves the system's default: there is no way to change it.
 func setBacklog(net.Listener, int) error { return nil }
 
-type tryWriter interface {
-	tryWrite(b []byte) (int, error)
-}
+// socket does not exist here: connections read and write as the net package does.
+type socket struct{}
 
-// newTryWriter returns nil: there is no way to write without blocking, and flushes take a goroutine.
-func newTryWriter(net.Conn) tryWriter { return nil }
+func newSocket(net.Conn) *socket { return nil }
+
+func (*socket) read() ([]byte, error)          { return nil, net.ErrClosed }
+func (*socket) tryWrite(b []byte) (int, error) { return 0, net.ErrClosed }

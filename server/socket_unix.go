@@ -4,6 +4,7 @@ package server
 
 import (
 	"errors"
+	"io"
 	"net"
 	"os"
 	"syscall"
@@ -23,15 +24,25 @@ func setBacklog(ln net.Listener, n int) error {
 	return errors.Join(cerr, err)
 }
 
-// tryWriter writes without ever blocking.
-type tryWriter interface {
-	tryWrite(b []byte) (int, error)
+// socket reads and writes as the net package does not: it borrows a buffer only once there is input, and writes without
+// ever blocking. One goroutine may read and another write at the same time.
+type socket struct {
+	raw     syscall.RawConn
+	reading transfer
+	writing transfer
 }
 
-type socketWriter struct{ raw syscall.RawConn }
+// transfer is one system call at the hands of the runtime's poller. step is bound once: a closure for each call would be
+// an allocation for each.
+type transfer struct {
+	buf  []byte
+	n    int
+	err  error
+	step func(fd uintptr) bool
+}
 
-// newTryWriter returns nil if nc is not a plain TCP connection.
-func newTryWriter(nc net.Conn) tryWriter {
+// newSocket returns nil if nc is not a plain TCP connection.
+func newSocket(nc net.Conn) *socket {
 	t, ok := nc.(*net.TCPConn)
 	if !ok {
 		return nil
@@ -40,25 +51,66 @@ func newTryWriter(nc net.Conn) tryWriter {
 	if err != nil {
 		return nil
 	}
-	return socketWriter{raw}
+	s := &socket{raw: raw}
+	s.reading.step, s.writing.step = s.reading.read, s.writing.write
+	return s
 }
 
-// tryWrite makes one write call, on a socket that Go has made non-blocking. It returns 0 and no error if the socket is
-// full.
-func (w socketWriter) tryWrite(b []byte) (n int, err error) {
-	werr := w.raw.Write(func(fd uintptr) bool {
-		for {
-			n, err = syscall.Write(int(fd), b)
-			if !errors.Is(err, syscall.EINTR) {
-				return true
-			}
+// read is the step of a read; false sends the goroutine to wait for input, without a buffer.
+func (t *transfer) read(fd uintptr) bool {
+	t.buf = getBuffer()
+	for {
+		t.n, t.err = syscall.Read(int(fd), t.buf[:cap(t.buf)])
+		if !errors.Is(t.err, syscall.EINTR) {
+			break
 		}
-	})
-	if werr != nil {
-		return 0, werr
 	}
-	if errors.Is(err, syscall.EAGAIN) {
+	if errors.Is(t.err, syscall.EAGAIN) {
+		putBuffer(t.buf)
+		t.buf = nil
+		return false
+	}
+	return true
+}
+
+func (t *transfer) write(fd uintptr) bool {
+	for {
+		t.n, t.err = syscall.Write(int(fd), t.buf)
+		if !errors.Is(t.err, syscall.EINTR) {
+			return true
+		}
+	}
+}
+
+// read waits for input and returns it in a buffer from [getBuffer].
+func (s *socket) read() ([]byte, error) {
+	t := &s.reading
+	if err := s.raw.Read(t.step); err != nil {
+		return nil, err
+	}
+	buf, n, err := t.buf, t.n, t.err
+	t.buf = nil
+	if n <= 0 {
+		putBuffer(buf)
+		if err == nil {
+			err = io.EOF
+		}
+		return nil, err
+	}
+	return buf[:n], nil
+}
+
+// tryWrite makes one write call. It returns 0 and no error if the socket is full.
+func (s *socket) tryWrite(b []byte) (int, error) {
+	t := &s.writing
+	t.buf = b
+	err := s.raw.Write(t.step)
+	t.buf = nil
+	if err != nil {
+		return 0, err
+	}
+	if errors.Is(t.err, syscall.EAGAIN) {
 		return 0, nil
 	}
-	return max(n, 0), err
+	return max(t.n, 0), t.err
 }
