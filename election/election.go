@@ -249,7 +249,11 @@ func (e *Election) SetOracle(now proto.Millis, o quorum.Oracle) {
 func (e *Election) SetConfigs(now proto.Millis, committed, lastSeen *quorum.Config) {
 	same := e.committed.SameMembers(committed)
 	e.setConfigs(committed, lastSeen)
-	if e.started && e.state == proto.Looking && !same {
+	switch {
+	case !e.started || e.state != proto.Looking:
+	case same:
+		e.consider(now) // by the new rule for quorums
+	default:
 		e.begin(now)
 	}
 }

@@ -94,7 +94,12 @@ func (h *Hierarchical) Weight(id proto.ServerID) int64 {
 
 // HasQuorum implements [Verifier].
 func (h *Hierarchical) HasQuorum(acks Set) bool {
-	sums := make([]int64, len(h.totals))
+	var few [8]int64 // asked for every acknowledgement: without an allocation in all but strange ensembles
+	sums := few[:]
+	if len(h.totals) > len(few) {
+		sums = make([]int64, len(h.totals))
+	}
+	sums = sums[:len(h.totals)]
 	for _, id := range acks.ids {
 		if w, ok := h.find(id); ok && h.voters.Has(id) {
 			sums[w.group] += w.value

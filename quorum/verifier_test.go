@@ -54,6 +54,14 @@ func TestQuorums(t *testing.T) {
 			[][]proto.ServerID{{1, 7, 8, 9}, {2, 3, 4, 5, 6}, {4, 5, 6, 7, 8, 9}},
 		},
 		{
+			"more groups than one counts on the stack",
+			"server.0=a:1:2\nserver.1=a:1:2\nserver.2=a:1:2\nserver.3=a:1:2\nserver.4=a:1:2\nserver.5=a:1:2\nserver.6=a:1:2\n" +
+				"server.7=a:1:2\nserver.8=a:1:2\ngroup.0=0\ngroup.1=1\ngroup.2=2\ngroup.3=3\ngroup.4=4\ngroup.5=5\ngroup.6=6\n" +
+				"group.7=7\ngroup.8=8\n",
+			[][]proto.ServerID{{0, 2, 4, 6, 8}},
+			[][]proto.ServerID{{0, 2, 4, 6}},
+		},
+		{
 			"a weighed observer in a group", three + "group.1=1:2:3:4\nweight.4=2",
 			[][]proto.ServerID{{1, 2, 3}},
 			[][]proto.ServerID{{1, 2, 4}, {1, 2}},
@@ -202,5 +210,15 @@ func TestSet(t *testing.T) {
 	c.Clear()
 	if u.Len() != 3 || c.Len() != 0 {
 		t.Errorf("a clone is not apart: %v %v", u, c)
+	}
+}
+
+func TestHasQuorumAllocatesNothing(t *testing.T) {
+	acks := NewSet(1, 2, 4, 5)
+	for _, text := range []string{three, nine} {
+		v := config(t, text).Verifier()
+		if n := testing.AllocsPerRun(100, func() { v.HasQuorum(acks) }); n != 0 {
+			t.Errorf("%v: %v allocations", v.Voters(), n)
+		}
 	}
 }
