@@ -1,0 +1,368 @@
+package zab
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"zebu/proto"
+	"zebu/quorum"
+)
+
+// Default limits of learners that are not participants and synchronise at the same time
+// (leader.maxConcurrentSnapSyncs, leader.maxConcurrentDiffSyncs).
+const (
+	DefaultMaxSnapSyncs = 10
+	DefaultMaxDiffSyncs = 100
+)
+
+// LeaderOptions describe the server that an election has named. Configurations must have passed [quorum.Config.Check].
+type LeaderOptions struct {
+	ID            proto.ServerID
+	AcceptedEpoch proto.Epoch // as on disk
+	CurrentEpoch  proto.Epoch
+	Last          proto.Zxid     // of the last transaction on disk, all of which have been applied
+	Log           *CommitLog     // ends with Last, or is empty
+	Committed     *quorum.Config // the committed configuration
+	LastSeen      *quorum.Config // the last proposed one, nil if that is the committed one
+	Reconfig      bool           // reconfigEnabled
+	LogSync       bool           // learners may be synchronised from the log on disk (snapshotSizeFactor >= 0)
+	Timing        Timing
+	// MaxSnapSyncs and MaxDiffSyncs replace the defaults unless 0.
+	MaxSnapSyncs, MaxDiffSyncs int
+}
+
+type leaderPhase uint8
+
+const (
+	choosing      leaderPhase = iota // collecting accepted epochs
+	accepting                        // the new epoch is being written
+	electing                         // collecting ACKEPOCHs
+	synchronising                    // collecting ACKs of NEWLEADER
+	broadcasting
+	leaderEnded
+)
+
+// Leader is one server's leadership of one epoch.
+type Leader struct {
+	o          LeaderOptions
+	epoch      proto.Epoch
+	phase      leaderPhase
+	phaseSince proto.Millis
+	now        proto.Millis
+	log        *CommitLog
+	committed  *quorum.Config
+	lastSeen   *quorum.Config
+	base       quorum.Verifier // of the committed configuration
+	rule       quorum.Verifier // of both, as long as the second one is not committed
+
+	reported quorum.Set // whose accepted epochs are known
+	elected  quorum.Set // who have accepted the new epoch
+	synced   quorum.Set // who have the history of the epoch, this server included
+	counting quorum.Set // for counting acknowledgements
+
+	peers []*peer // in ascending order of id
+
+	applied      proto.Zxid // last zxid applied: what the state machine has, or the epoch's beginning
+	lastProposed proto.Zxid
+	logged       proto.Zxid // what this server has on disk
+	outstanding  []proposal // proposed and not committed, in order
+	syncs        []pendingSync
+	silenced     bool // another server shall lead: commits nothing more
+
+	tick     int
+	halfTick bool
+	nextBeat proto.Millis
+	ready    Ready
+}
+
+type proposal struct {
+	Txn
+	rule   quorum.Verifier // by which it is committed
+	config *quorum.Config  // of a reconfiguration
+}
+
+// pendingSync is a sync that waits for a commit.
+type pendingSync struct {
+	id    proto.ServerID
+	after proto.Zxid
+}
+
+type peerPhase uint8
+
+const (
+	unknown      peerPhase = iota // has not said who it is
+	introduced                    // waits for the new epoch
+	informed                      // has been sent LEADERINFO
+	acknowledged                  // has sent ACKEPOCH and waits for a quorum to do so
+	asking                        // its history is looked up on disk
+	following                     // has been sent NEWLEADER; what follows is live
+)
+
+// peer is a learner with a link.
+type peer struct {
+	id       proto.ServerID
+	phase    peerPhase
+	observer bool
+	last     proto.Zxid // of its history
+	snap     bool       // is or was synchronised by a snapshot
+	sending  bool       // a snapshot is under way
+	synced   bool       // has acknowledged NEWLEADER
+	acked    proto.Zxid // last transaction acknowledged, or sent as committed at synchronisation
+	deadline int        // tick until which it counts as alive
+	since    proto.Millis
+	// sent is the oldest proposal without an acknowledgement, 0 if there is none, and when it was sent.
+	sent   proto.Zxid
+	sentAt proto.Millis
+}
+
+// NewLeader begins an epoch.
+func NewLeader(o LeaderOptions, now proto.Millis) *Leader {
+	if o.LastSeen == nil {
+		o.LastSeen = o.Committed
+	}
+	if o.MaxSnapSyncs <= 0 {
+		o.MaxSnapSyncs = DefaultMaxSnapSyncs
+	}
+	if o.MaxDiffSyncs <= 0 {
+		o.MaxDiffSyncs = DefaultMaxDiffSyncs
+	}
+	l := &Leader{
+		o: o, log: o.Log, now: now, phaseSince: now, epoch: o.AcceptedEpoch + 1,
+		committed: o.Committed, lastSeen: o.LastSeen, applied: o.Last, logged: o.Last,
+	}
+	l.reported.Add(o.ID)
+	l.setRules()
+	l.choose()
+	return l
+}
+
+func (l *Leader) setRules() {
+	l.base = l.committed.Verifier()
+	l.rule = l.base
+	if l.lastSeen.Version > l.committed.Version {
+		l.rule = quorum.NewJoint(l.base, l.lastSeen.Verifier())
+	}
+}
+
+// Epoch is the epoch being led, or the least that it can become while learners have not reported.
+func (l *Leader) Epoch() proto.Epoch { return l.epoch }
+
+// NextZxid is the zxid of the next proposal, once the leader is serving.
+func (l *Leader) NextZxid() proto.Zxid { return l.lastProposed + 1 }
+
+// Ready returns what is to be done and forgets it. It is valid until the next input.
+func (l *Leader) Ready() Ready {
+	r := l.ready
+	if l.phase != leaderEnded {
+		r.Wake = l.wake()
+	}
+	l.ready = Ready{
+		Writes: l.ready.Writes[:0], Deliver: l.ready.Deliver[:0], Messages: l.ready.Messages[:0],
+		Drop: l.ready.Drop[:0], Queries: l.ready.Queries[:0],
+	}
+	return r
+}
+
+// LinkUp says that a learner has connected, in place of an older link if there was one. The caller knows who it is from
+// its first packet, which it passes to Recv as well.
+func (l *Leader) LinkUp(id proto.ServerID) {
+	if l.phase == leaderEnded {
+		return
+	}
+	l.LinkDown(id)
+	at, _ := l.find(id)
+	p := &peer{id: id, since: l.now, deadline: l.tick + l.o.Timing.InitLimit + l.o.Timing.SyncLimit}
+	l.peers = slices.Insert(l.peers, at, p)
+}
+
+// LinkDown says that a learner's link is gone.
+func (l *Leader) LinkDown(id proto.ServerID) {
+	if at, ok := l.find(id); ok {
+		l.peers = slices.Delete(l.peers, at, at+1)
+		l.syncs = slices.DeleteFunc(l.syncs, func(s pendingSync) bool { return s.id == id })
+	}
+}
+
+func (l *Leader) find(id proto.ServerID) (at int, found bool) {
+	return slices.BinarySearchFunc(l.peers, id, func(p *peer, id proto.ServerID) int { return cmp.Compare(p.id, id) })
+}
+
+func (l *Leader) peer(id proto.ServerID) *peer {
+	if at, ok := l.find(id); ok {
+		return l.peers[at]
+	}
+	return nil
+}
+
+// drop ends a learner's link.
+func (l *Leader) drop(p *peer, err error) {
+	l.LinkDown(p.id)
+	l.ready.Drop = append(l.ready.Drop, Drop{p.id, err})
+}
+
+func (l *Leader) end(err error) {
+	if l.phase != leaderEnded {
+		l.phase = leaderEnded
+		l.ready.Ended = err
+		l.drain()
+	}
+}
+
+// drain applies, once the role is over, what is durable without being committed: the next election is held with all that
+// the log holds (ZOOKEEPER-2845).
+func (l *Leader) drain() {
+	n := 0
+	for n < len(l.outstanding) && l.outstanding[n].Zxid <= l.logged && l.log.Append(l.outstanding[n].Txn) == nil {
+		l.ready.Deliver = append(l.ready.Deliver, Delivery{Kind: Apply, Txn: l.outstanding[n].Txn})
+		n++
+	}
+	l.outstanding = l.outstanding[n:]
+}
+
+func (l *Leader) send(id proto.ServerID, t proto.PacketType, z proto.Zxid, data []byte) {
+	l.ready.Messages = append(l.ready.Messages, Message{To: id, Packet: proto.QuorumPacket{Type: t, Zxid: z, Data: data}})
+}
+
+// Recv takes a learner's packet, whose Data becomes the leader's. A learner that breaks the protocol is dropped.
+func (l *Leader) Recv(from proto.ServerID, p proto.QuorumPacket) {
+	peer := l.peer(from)
+	if peer == nil || l.phase == leaderEnded {
+		return
+	}
+	peer.since = l.now
+	if l.phase == broadcasting {
+		peer.deadline = l.tick + l.o.Timing.SyncLimit
+	}
+	if err := l.recv(peer, &p); err != nil {
+		l.drop(peer, fmt.Errorf("%v %v from server %d: %w", p.Type, p.Zxid, from, err))
+	}
+}
+
+func (l *Leader) recv(peer *peer, p *proto.QuorumPacket) error {
+	switch p.Type {
+	case proto.PacketFollowerInfo, proto.PacketObserverInfo:
+		return l.recvInfo(peer, p)
+	case proto.PacketAckEpoch:
+		return l.recvAckEpoch(peer, p)
+	case proto.PacketAck:
+		return l.recvAck(peer, p.Zxid)
+	case proto.PacketPing, proto.PacketRequest, proto.PacketRevalidate:
+		if !peer.synced || l.phase != broadcasting {
+			return errUnexpected
+		}
+		l.ready.Deliver = append(l.ready.Deliver, Delivery{Kind: Pass, From: peer.id, Packet: *p})
+		return nil
+	}
+	return errUnexpected
+}
+
+// SnapshotSent says that the whole snapshot has gone to a learner, which is expected to answer from now on.
+func (l *Leader) SnapshotSent(id proto.ServerID) {
+	if p := l.peer(id); p != nil {
+		p.sending, p.since = false, l.now
+	}
+}
+
+// Wrote says that a write that is not a transaction is durable.
+func (l *Leader) Wrote(k WriteKind) {
+	switch {
+	case k == AcceptEpoch && l.phase == accepting:
+		l.announce()
+	case k == EnterEpoch && l.phase == synchronising:
+		l.synced.Add(l.o.ID)
+		l.establish()
+	}
+}
+
+// Synced says that this server's log is durable up to z.
+func (l *Leader) Synced(z proto.Zxid) {
+	if z > l.logged {
+		l.logged = z
+		if l.phase == leaderEnded {
+			l.drain()
+		}
+		l.commit()
+	}
+}
+
+// Tick tells the time. Calls before the time asked for do no harm.
+func (l *Leader) Tick(now proto.Millis) {
+	l.now = max(l.now, now)
+	if l.phase == leaderEnded {
+		return
+	}
+	l.dropSilent()
+	if l.phase != broadcasting {
+		if l.now >= l.phaseSince+l.o.Timing.init() {
+			l.end(fmt.Errorf("%w: %v", ErrNoQuorum, l.phase))
+		}
+		return
+	}
+	for l.now >= l.nextBeat && l.phase == broadcasting {
+		l.nextBeat += l.o.Timing.beat()
+		l.beat()
+	}
+}
+
+// beat happens twice a tick. If the server was stopped for a while, beats that were missed follow at once, so that
+// learners that have not been heard meanwhile do not count for a quorum.
+func (l *Leader) beat() {
+	if l.halfTick = !l.halfTick; !l.halfTick {
+		l.tick++
+		alive := quorum.NewSet(l.o.ID)
+		for _, p := range l.peers {
+			if p.synced && l.tick <= p.deadline {
+				alive.Add(p.id)
+			}
+		}
+		if !l.rule.HasQuorum(alive) {
+			l.end(fmt.Errorf("%w: heard from %v", ErrNoQuorum, alive))
+			return
+		}
+	}
+	for _, p := range l.peers {
+		if p.phase == following {
+			l.send(p.id, proto.PacketPing, l.lastProposed, nil)
+		}
+	}
+}
+
+// dropSilent drops learners that have been silent for too long, or hold a proposal for too long.
+func (l *Leader) dropSilent() {
+	for i := len(l.peers) - 1; i >= 0; i-- {
+		p := l.peers[i]
+		limit := l.o.Timing.init()
+		if p.synced {
+			limit = l.o.Timing.sync()
+		}
+		switch {
+		case l.now >= p.since+limit && !l.waits(p):
+			l.drop(p, ErrSilence)
+		case p.sent != 0 && l.now >= p.sentAt+l.o.Timing.sync():
+			l.drop(p, fmt.Errorf("%w: proposal %v is not acknowledged", ErrSilence, p.sent))
+		}
+	}
+}
+
+// waits says whether it is not for the learner to speak.
+func (l *Leader) waits(p *peer) bool {
+	return p.phase == introduced || p.phase == acknowledged || p.phase == asking || p.sending ||
+		p.synced && l.phase != broadcasting
+}
+
+// wake returns when time alone next does something.
+func (l *Leader) wake() proto.Millis {
+	at := l.phaseSince + l.o.Timing.init()
+	if l.phase == broadcasting {
+		at = l.nextBeat
+	}
+	return at
+}
+
+func (p leaderPhase) String() string {
+	return [...]string{
+		"waiting for accepted epochs", "writing the epoch", "waiting for the epoch to be accepted",
+		"waiting for the history to be acknowledged", "broadcasting", "ended",
+	}[p]
+}

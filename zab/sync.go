@@ -1,0 +1,209 @@
+package zab
+
+import (
+	"errors"
+
+	"zebu/proto"
+)
+
+// LogAnswer is what the log on disk says about the transactions around a learner's last zxid. The zero value says that
+// a snapshot is the better way: the log does not reach back so far, or what it has is too large.
+type LogAnswer struct {
+	// Prev is the greatest zxid in the log that is not greater than the learner's.
+	Prev proto.Zxid
+	// Next is the least one that is greater, 0 if there is none.
+	Next proto.Zxid
+	// Through is the greatest one, not greater than [LogQuery].Max, up to which the log has no gap from Prev on.
+	Through proto.Zxid
+}
+
+// syncPlan says how a learner's history becomes the leader's.
+type syncPlan struct {
+	op   proto.PacketType
+	zxid proto.Zxid // of the op packet
+}
+
+var snapshot = syncPlan{op: proto.PacketSnap}
+
+// walk decides by the transactions around the learner's last zxid: prev is the greatest that is not greater, next the least
+// that is, 0 for none (spec 8.4). A zxid with counter 0 was never a transaction's; there is nothing to cut then.
+func walk(last, prev, next, end proto.Zxid) syncPlan {
+	switch {
+	case prev == last || isFirst(last):
+		return syncPlan{proto.PacketDiff, end}
+	case next != 0 && next.Epoch() == last.Epoch():
+		return syncPlan{proto.PacketTrunc, prev}
+	}
+	return snapshot // a learner cannot be cut back to another epoch
+}
+
+// bounds returns the ends of the committed log, and where the state machine is if that is empty.
+func (l *Leader) bounds() (oldest, newest proto.Zxid) {
+	if l.log.Len() == 0 {
+		return l.applied, l.applied
+	}
+	return l.log.Min(), l.log.Max()
+}
+
+// synchronise decides how a learner that has accepted the epoch gets the leader's history (spec 8.4), exactly as Apache
+// ZooKeeper does, whose learners rely on it.
+func (l *Leader) synchronise(p *peer) {
+	oldest, newest := l.bounds()
+	switch {
+	case p.last == l.applied:
+		l.stream(p, syncPlan{proto.PacketDiff, p.last}, p.last)
+	case p.last > newest && !isFirst(p.last):
+		l.stream(p, syncPlan{proto.PacketTrunc, newest}, newest)
+	case oldest <= p.last && p.last <= newest:
+		l.stream(p, l.walkCommitted(p.last, newest), p.last)
+	case p.last < oldest && l.o.LogSync:
+		p.phase = asking
+		l.ready.Queries = append(l.ready.Queries, LogQuery{ID: p.id, Last: p.last, Max: oldest})
+	default:
+		l.stream(p, snapshot, 0)
+	}
+}
+
+func (l *Leader) walkCommitted(last, newest proto.Zxid) syncPlan {
+	later := l.log.after(last)
+	txns := l.log.all()
+	var prev, next proto.Zxid
+	if n := len(txns) - len(later); n > 0 {
+		prev = txns[n-1].Zxid
+	}
+	if len(later) > 0 {
+		next = later[0].Zxid
+	}
+	return walk(last, prev, next, newest)
+}
+
+// LogAnswer answers a [LogQuery]. The log must keep what it spoke of until the messages that follow have been sent.
+func (l *Leader) LogAnswer(id proto.ServerID, a LogAnswer) {
+	p := l.peer(id)
+	if p == nil || p.phase != asking || l.phase == leaderEnded {
+		return
+	}
+	oldest, newest := l.bounds()
+	plan := snapshot
+	if a.Prev != 0 && a.Next != 0 && a.Through >= oldest {
+		plan = walk(p.last, a.Prev, a.Next, newest)
+	}
+	if plan == snapshot {
+		l.stream(p, plan, 0)
+		return
+	}
+	if !l.admit(p, plan) {
+		return
+	}
+	l.send(p.id, plan.op, plan.zxid, nil)
+	l.ready.Messages = append(l.ready.Messages, Message{To: p.id, LogAfter: p.last, LogThrough: a.Through})
+	l.forward(p, a.Through)
+}
+
+// stream queues everything up to NEWLEADER: the learner has the history up to after, once it has done as the plan says.
+func (l *Leader) stream(p *peer, plan syncPlan, after proto.Zxid) {
+	if !l.admit(p, plan) {
+		return
+	}
+	if plan.op == proto.PacketSnap {
+		p.snap, p.sending = true, true
+		plan.zxid, after = l.applied, l.applied
+		l.ready.Deliver = append(l.ready.Deliver, Delivery{Kind: View, From: p.id})
+	}
+	l.send(p.id, plan.op, plan.zxid, nil)
+	l.forward(p, after)
+}
+
+// forward sends what the learner lacks after a zxid, then NEWLEADER; everything later goes behind that. The order is the
+// whole point (ZOOKEEPER-3104).
+func (l *Leader) forward(p *peer, after proto.Zxid) {
+	for _, t := range l.log.after(after) {
+		l.send(p.id, proto.PacketProposal, t.Zxid, t.Data)
+		l.send(p.id, proto.PacketCommit, t.Zxid, nil)
+	}
+	if !p.observer {
+		for i := range l.outstanding {
+			l.send(p.id, proto.PacketProposal, l.outstanding[i].Zxid, l.outstanding[i].Data)
+		}
+	}
+	p.phase = following
+	p.acked = l.applied
+	p.since = l.now
+	l.send(p.id, proto.PacketNewLeader, l.beginning(), []byte(l.lastSeen.String()))
+}
+
+var errTooManySyncs = errors.New("zab: too many learners synchronise at the same time")
+
+// admit says whether another learner may synchronise. Participants always may.
+func (l *Leader) admit(p *peer, plan syncPlan) bool {
+	snaps, diffs := 0, 0
+	for _, o := range l.peers {
+		switch {
+		case o.phase != following || o.synced:
+		case o.snap:
+			snaps++
+		default:
+			diffs++
+		}
+	}
+	if !p.observer || plan.op == proto.PacketSnap && snaps < l.o.MaxSnapSyncs ||
+		plan.op != proto.PacketSnap && diffs < l.o.MaxDiffSyncs {
+		return true
+	}
+	l.drop(p, errTooManySyncs)
+	return false
+}
+
+// recvAck takes an acknowledgement: the first one is of NEWLEADER. Releases before 3.8.5 and 3.9.2 may send others before it
+// (ZOOKEEPER-4685), which count once it is there.
+func (l *Leader) recvAck(p *peer, z proto.Zxid) error {
+	switch {
+	case p.phase != following:
+		return errUnexpected
+	case z == l.beginning() && !p.synced:
+		l.welcome(p)
+		return nil
+	case isFirst(z) || p.observer || z <= l.applied || z <= p.acked:
+		return nil // of NEWLEADER again after UPTODATE, of what was committed when it came, or of a reconnected past
+	}
+	return l.acknowledge(p, z)
+}
+
+// welcome counts a learner that has made the epoch's history its own.
+func (l *Leader) welcome(p *peer) {
+	p.synced = true
+	p.since = l.now
+	if !p.observer {
+		l.synced.Add(p.id)
+	}
+	if l.phase == broadcasting {
+		p.deadline = l.tick + l.o.Timing.SyncLimit
+		l.send(p.id, proto.PacketUpToDate, -1, nil)
+		l.commit()
+		return
+	}
+	l.establish()
+}
+
+// establish begins the broadcast once quorums of both configurations hold the epoch's history, this server included:
+// that history is committed now.
+func (l *Leader) establish() {
+	if l.phase != synchronising || !l.synced.Has(l.o.ID) || !l.rule.HasQuorum(l.synced) {
+		return
+	}
+	l.enter(broadcasting)
+	l.nextBeat = l.now + l.o.Timing.beat()
+	l.applied = l.beginning()
+	l.ready.Serving, l.ready.Leader = true, l.o.ID
+	if l.o.Reconfig {
+		l.ready.Leader = l.designate(l.lastSeen, l.synced)
+		l.committed = l.lastSeen
+		l.setRules()
+	}
+	for _, p := range l.peers {
+		if p.synced {
+			p.since = l.now
+			l.send(p.id, proto.PacketUpToDate, -1, nil)
+		}
+	}
+}
