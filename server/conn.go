@@ -32,8 +32,6 @@ const (
 	// of answers to them, as far as can be told beforehand: they are answered all at once.
 	maxQueuedReads  = 64
 	queuedReadBytes = 1 << 20
-	// closeGrace is how long a connection that is to be closed may take to accept its last replies.
-	closeGrace = 5 * time.Second
 )
 
 // conn is one client connection. Its reader goroutine decodes requests, serves reads and hands the rest to the loop.
@@ -157,7 +155,7 @@ func (c *conn) hangUp() {
 		return
 	}
 	c.closing = true
-	if err := c.nc.SetWriteDeadline(time.Now().Add(closeGrace)); err != nil {
+	if err := c.nc.SetWriteDeadline(time.Now().Add(c.s.closeGrace)); err != nil {
 		c.die()
 	}
 	c.drained.Broadcast()

@@ -61,7 +61,8 @@ type Server struct {
 	report   *status.Report
 	enforce  bool // enforce.auth.enabled
 
-	batchLimit int // requests that a connection hands to the loop at once
+	batchLimit int           // requests that a connection hands to the loop at once
+	closeGrace time.Duration // how long a connection that is to be closed may take to accept its last replies
 
 	inflight    atomic.Int64
 	largeBytes  atomic.Int64 // of large requests in flight
@@ -93,7 +94,7 @@ func New(opt Options) (*Server, error) {
 	s := &Server{
 		cfg: opt.Config, log: opt.Log, met: opt.Metrics, start: time.Now(), conns: map[*conn]struct{}{}, past: newTally(),
 		auth: newAuthenticator(&opt.Config.Auth), enforce: opt.Config.Auth.Enforce, stopped: make(chan struct{}),
-		addrs: newAddressLimit(opt.Config.Limits), batchLimit: batchLimit(opt.Config),
+		addrs: newAddressLimit(opt.Config.Limits), batchLimit: batchLimit(opt.Config), closeGrace: 5 * time.Second,
 	}
 	s.room.L = &s.roomMu
 	if s.met == nil {
