@@ -1,9 +1,11 @@
 package interop
 
 import (
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"net"
 	"sort"
 	"strconv"
 	"strings"
@@ -12,6 +14,8 @@ import (
 	"time"
 
 	"github.com/go-zookeeper/zk"
+
+	"zebu/proto"
 )
 
 // goClients drives github.com/go-zookeeper/zk within the test process, behind the same line protocol as the others.
@@ -27,7 +31,38 @@ type goSession struct {
 	expired bool // once is enough: the client opens a new session at once
 	events  []string
 	moved   chan struct{} // closed and replaced when state changes
+	was     bool          // disconnected, since the last wait for a connection
+
+	rewatched chan struct{} // a setWatches is on its way
 }
+
+// goConn tells when the client sends setWatches: it does so on its own, some time after it has reported to be connected.
+type goConn struct {
+	net.Conn
+	s *goSession
+}
+
+func (c *goConn) Write(b []byte) (int, error) {
+	n, err := c.Conn.Write(b)
+	if len(b) >= 12 && proto.OpCode(binary.BigEndian.Uint32(b[8:])) == proto.OpSetWatches {
+		select {
+		case c.s.rewatched <- struct{}{}:
+		default:
+		}
+	}
+	return n, err
+}
+
+func (s *goSession) dial(network, address string, timeout time.Duration) (net.Conn, error) {
+	c, err := net.DialTimeout(network, address, timeout)
+	if err != nil {
+		return nil, err
+	}
+	return &goConn{Conn: c, s: s}, nil
+}
+
+// rewatchLimit is how long to wait for a setWatches that does not come if there is nothing to watch.
+const rewatchLimit = 2 * time.Second
 
 func goDriver() *driverKind {
 	return &driverKind{
@@ -106,9 +141,9 @@ func (g *goClients) connect(w []string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	s := &goSession{moved: make(chan struct{})}
+	s := &goSession{moved: make(chan struct{}), rewatched: make(chan struct{}, 1)}
 	conn, events, err := zk.Connect([]string{w[2]}, time.Duration(ms)*time.Millisecond,
-		zk.WithEventCallback(s.event), zk.WithLogger(quietLogger{}))
+		zk.WithEventCallback(s.event), zk.WithDialer(s.dial), zk.WithLogger(quietLogger{}))
 	if err != nil {
 		return "", err
 	}
@@ -129,6 +164,7 @@ func (s *goSession) event(e zk.Event) {
 	defer s.mu.Unlock()
 	if e.Type == zk.EventSession {
 		s.state = e.State
+		s.was = s.was || e.State == zk.StateDisconnected
 		s.expired = s.expired || e.State == zk.StateExpired
 		close(s.moved)
 		s.moved = make(chan struct{})
@@ -145,7 +181,17 @@ func (s *goSession) wait(want string) (string, error) {
 		s.mu.Lock()
 		connected, moved := s.state == zk.StateHasSession, s.moved
 		is := map[string]bool{"connected": connected, "disconnected": !connected, "expired": s.expired}[want]
+		again := is && want == "connected" && s.was
+		if again {
+			s.was = false
+		}
 		s.mu.Unlock()
+		if again {
+			select {
+			case <-s.rewatched:
+			case <-time.After(rewatchLimit):
+			}
+		}
 		if is {
 			return "state=" + want, nil
 		}
