@@ -28,6 +28,27 @@ func Exclusive(op proto.OpCode) bool {
 	return false
 }
 
+// AnswerSize estimates how many bytes the answer to a read would take now, so that a caller can bound what it asks for at
+// once. Like [Replica.Read] it only looks.
+func (r *Replica) AnswerSize(req *Request) int {
+	const perChild = 40
+	d := proto.NewDecoder(req.Body)
+	switch req.Op {
+	case proto.OpGetData, proto.OpGetChildren, proto.OpGetChildren2:
+		n := r.tree.Lookup(d.Str())
+		switch {
+		case n == nil:
+			return 0
+		case req.Op == proto.OpGetData:
+			return len(n.Data())
+		}
+		return n.NumChildren() * perChild
+	case proto.OpMultiRead:
+		return maxMultiRead
+	}
+	return len(req.Body)
+}
+
 // Register adds the watch of a read that has just run.
 func (r *Replica) Register(c *Conn, w Watch) {
 	if w.Child {

@@ -77,11 +77,16 @@ func UserName(id proto.ID) string {
 	return id.ID
 }
 
-// multiRead runs getData and getChildren operations against one state (spec 2.4). Watch flags in it are ignored.
+// maxMultiRead bounds the answer to a multiRead, in bytes: a short request can ask for the same large node many times.
+const maxMultiRead = 64 << 20
+
+// multiRead runs getData and getChildren operations against one state (spec 2.4). Watch flags in it are ignored. An answer
+// beyond maxMultiRead is refused as one that cannot be marshalled; no known client would take it.
 func (r *Replica) multiRead(c *Conn, d *proto.Decoder, dst []byte) ([]byte, Effect) {
+	start := len(dst)
 	for {
 		var h proto.MultiHeader
-		if h.Decode(d); d.Err() != nil {
+		if h.Decode(d); d.Err() != nil || len(dst)-start > maxMultiRead {
 			return dst, fail(proto.ErrMarshalling)
 		}
 		if h.Done {

@@ -235,6 +235,24 @@ func TestReadsThatNothingHoldsUpComeBeforeTheNextWrite(t *testing.T) {
 	b.want(b.commit(), "a: reply 1 NONODE 0x1", "a: reply 2 OK 0x1", "a: reply 3 NONODE 0x1", "a: event 1 /n", "a: reply 4 OK 0x2", "a: reply 5 OK 0x2")
 }
 
+func TestMultiReadIsBounded(t *testing.T) {
+	b := newBench(t)
+	c := b.connect("a")
+	b.submit(c, 1, proto.OpCreate, &proto.CreateRequest{Path: "/n", Data: make([]byte, 1<<20), ACL: anyone})
+	b.commit()
+	for n, want := range map[int]proto.ErrCode{60: proto.OK, 70: proto.ErrMarshalling} {
+		var body []byte
+		for range n {
+			body = (&proto.PathWatchRequest{Path: "/n"}).Append((&proto.MultiHeader{Op: proto.OpGetData, Err: -1}).Append(body))
+		}
+		body = (&proto.MultiHeader{Op: -1, Done: true, Err: -1}).Append(body)
+		buf, fx := b.r.Read(c, &Request{Op: proto.OpMultiRead, Body: body}, nil)
+		if fx.Err != want || want != proto.OK && len(buf) != 20 {
+			t.Errorf("%d times a megabyte: %v, %d bytes", n, fx.Err, len(buf))
+		}
+	}
+}
+
 func TestWallClockJumpsExpireNobody(t *testing.T) {
 	b := newBench(t)
 	b.connect("a")

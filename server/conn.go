@@ -47,6 +47,8 @@ type conn struct {
 	established bool         // the handshake is over
 	batch       []item       // requests for the loop, from the frames in the read buffer
 	batchSize   int
+	owing       int          // about how many bytes the answers to queued reads will take
+	largest     int          // body of the writes that they may be behind
 	readAt      proto.Millis // when the read buffer was filled, monotonic
 	connected   chan bool    // the loop's verdict on the handshake
 	sasl        *sasl.Server // nil before the first step of an exchange
@@ -56,7 +58,6 @@ type conn struct {
 	touchedAt int64        // the loop's: lastSeen as passed on to the session tracker
 	inflight  atomic.Int64 // requests handed to the loop and not answered
 	queued    atomic.Int64 // reads among them
-	readSize  atomic.Int64 // bytes of the largest answer to a read, of late
 	gone      atomic.Bool  // the socket is closed
 
 	mu       sync.Mutex
@@ -350,11 +351,14 @@ func (c *conn) handle(req *replica.Request, reads *directReads) error {
 	}
 	reads.release()
 	if !replica.IsWrite(req.Op) {
-		if n := c.queued.Load(); n >= maxQueuedReads || n*c.readSize.Load() > queuedReadBytes {
+		if !c.queueRead(req) {
 			return c.afterAnswers(req, reads)
 		}
-		c.queued.Add(1)
 	} else {
+		if c.inflight.Load() == 0 && len(c.batch) == 0 {
+			c.largest = 0
+		}
+		c.largest = max(c.largest, len(req.Body))
 		c.noteAudit(req)
 		if ns := namespace(req); ns != "" {
 			c.s.met.WritePerNamespace.Observe(ns, int64(len(req.Body)))
@@ -368,6 +372,26 @@ func (c *conn) handle(req *replica.Request, reads *directReads) error {
 	return nil
 }
 
+// queueRead counts a read, or sync, that is to wait behind a write. It reports false if too much would be owed once that
+// write is done.
+func (c *conn) queueRead(req *replica.Request) bool {
+	n := c.queued.Load()
+	if n == 0 {
+		c.owing = 0
+	}
+	if req.Op != proto.OpSync && req.Op != proto.OpPing {
+		c.s.state.RLock()
+		size := c.s.rep.AnswerSize(req)
+		c.s.state.RUnlock()
+		c.owing += max(size, c.largest) // a write before it may make the node larger
+	}
+	if n > 0 && (n >= maxQueuedReads || c.owing > queuedReadBytes) {
+		return false
+	}
+	c.queued.Add(1)
+	return true
+}
+
 // afterAnswers serves a read, or hands over a sync, once everything before it is answered and sent.
 func (c *conn) afterAnswers(req *replica.Request, reads *directReads) error {
 	if err := c.pass(); err != nil {
@@ -377,7 +401,7 @@ func (c *conn) afterAnswers(req *replica.Request, reads *directReads) error {
 	if req.Op != proto.OpSync {
 		return reads.serve(req)
 	}
-	c.queued.Add(1)
+	c.queueRead(req)
 	c.batch = append(c.batch, item{kind: itemRequest, c: c, req: *req})
 	c.batchSize += len(req.Body)
 	return nil
@@ -480,9 +504,6 @@ func (c *conn) read(req *replica.Request, now proto.Millis) replica.Effect {
 		return fx // the replica has let go of the connection
 	}
 	c.unsent += size
-	if int64(size) > c.readSize.Load() {
-		c.readSize.Store(int64(size))
-	}
 	c.received(1)
 	c.record(req.Op, req.Xid, c.s.rep.Applied(), req.At, now, size)
 	c.s.met.ReadLatency.Observe(max(0, int64(now-req.At)))

@@ -98,7 +98,6 @@ func (c *conn) answered(o *replica.Output, frame []byte, now proto.Millis) {
 	}
 	if !replica.IsWrite(o.Op) {
 		c.queued.Add(-1)
-		c.readSize.Store(max(int64(len(frame)), c.readSize.Load()*7/8))
 	} else {
 		c.s.met.UpdateLatency.Observe(max(0, int64(now-o.At)))
 		c.s.met.PropagationLatency.Observe(max(0, int64(now-o.At)))

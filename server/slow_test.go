@@ -121,7 +121,7 @@ func TestClientsThatDoNotReadTheirLastReplies(t *testing.T) {
 	s.closeGrace = 50 * time.Millisecond
 	a := newClient(t, s)
 	a.must(1, proto.OpCreate, &proto.CreateRequest{Path: "/big", ACL: openACL, Data: make([]byte, 1<<20)[:1000_000]})
-	stalled := func(timeout int32) (*raw, proto.ConnectResponse) {
+	stalled := func(timeout int32) (*raw, *conn, proto.ConnectResponse) {
 		r := dialRaw(t, s)
 		resp := r.connect(timeout)
 		var frames [][]byte
@@ -131,25 +131,25 @@ func TestClientsThatDoNotReadTheirLastReplies(t *testing.T) {
 		r.send(frames...)
 		c := connOf(t, s, r)
 		await(t, "answers pile up", func() bool { return c.owed() > 0 })
-		return r, resp
+		return r, c, resp
 	}
-	for name, end := range map[string]func() *raw{
-		"expiry": func() *raw { r, _ := stalled(400); return r },
-		"moved": func() *raw {
-			r, resp := stalled(20_000)
+	for name, end := range map[string]func() *conn{
+		"expiry": func() *conn { _, c, _ := stalled(1000); return c },
+		"moved": func() *conn {
+			_, c, resp := stalled(20_000)
 			if got, ok := dialRaw(t, s).resume(resp.SessionID, resp.Passwd, 0); !ok || got.SessionID == 0 {
 				t.Fatal("not resumed")
 			}
-			return r
+			return c
 		},
-		"closeSession": func() *raw {
-			r, _ := stalled(20_000)
+		"closeSession": func() *conn {
+			r, c, _ := stalled(20_000)
 			r.send(request(99, proto.OpCloseSession, nil))
 			r.nc.Close()
-			return r
+			return c
 		},
 	} {
-		c := connOf(t, s, end())
+		c := end()
 		await(t, name+": the connection ends", c.gone.Load)
 	}
 	await(t, "all are forgotten", func() bool { return s.Server().Connections <= 2 })
