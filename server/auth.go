@@ -77,6 +77,10 @@ func (a authenticator) digestOf(userPassword string) string {
 	return user + ":" + base64.StdEncoding.EncodeToString(h.Sum(nil))
 }
 
+// maxIdentities is how many identities a connection may collect. ZooKeeper has no limit, and a client could prove passwords
+// until the memory is full.
+const maxIdentities = 1000
+
 // auth serves an auth packet at once, ahead of requests still in flight, as ZooKeeper does.
 func (c *conn) auth(req *replica.Request) error {
 	var p proto.AuthPacket
@@ -88,6 +92,9 @@ func (c *conn) auth(req *replica.Request) error {
 	if hangUp {
 		c.s.met.EnsembleAuthFail.Inc()
 		return errClose
+	}
+	if code == proto.OK && len(c.rc.IDs) >= maxIdentities {
+		code = proto.ErrAuthFailed
 	}
 	if code != proto.OK {
 		c.s.authFailed.Add(1)

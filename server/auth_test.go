@@ -1,6 +1,7 @@
 package server
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -138,6 +139,20 @@ func TestWrongSchemesEndTheConnection(t *testing.T) {
 	}
 	r := newClient(t, s)
 	r.send(request(proto.XidAuth, proto.OpAuth, nil)) // no AuthPacket
+	r.closed()
+}
+
+func TestIdentitiesAreLimited(t *testing.T) {
+	s, _ := startServer(t, testConfig(t))
+	r := newClient(t, s)
+	for i := range maxIdentities - 1 {
+		if code := r.auth("digest", fmt.Sprintf("u:%d", i)); code != proto.OK {
+			t.Fatal(code)
+		}
+	}
+	if code := r.auth("digest", "u:p"); code != proto.ErrAuthFailed {
+		t.Errorf("one too many: %v", code)
+	}
 	r.closed()
 }
 

@@ -302,6 +302,7 @@ func (c *conn) process() error {
 			}
 			c.in = c.in[:copy(c.in, b)] // not before pass: the batch points into the buffer
 			c.flush()
+			c.awaitReader() // for what is not sent because another goroutine waits for the client to read
 			return err
 		}
 		b = rest

@@ -113,6 +113,45 @@ func TestAWatcherThatDoesNotReadIsDisconnected(t *testing.T) {
 	a.must(1, proto.OpSetData, setReq(path, nil))
 }
 
+// Answers that the reader makes itself are bounded too while somebody else waits for the client to read.
+func TestAuthRepliesWaitForTheirReader(t *testing.T) {
+	cfg := testConfig(t)
+	cfg.Log.ForceSync = false
+	s, _ := startServer(t, cfg)
+	w, a := newClient(t, s), newClient(t, s)
+	if err := w.nc.(*net.TCPConn).SetReadBuffer(4096); err != nil {
+		t.Fatal(err)
+	}
+	w.must(1, proto.OpAddWatch, &proto.AddWatchRequest{Path: "/", Mode: proto.AddWatchRecursive})
+	path := "/" + strings.Repeat("n", 1000)
+	a.must(1, proto.OpCreate, createReq(path, 0))
+	c := connOf(t, s, w)
+	for c.owed() < 2*readHighWater { // the socket is full, and a goroutine of its own writes to it
+		a.send(fullMulti(path, 100))
+		a.reply()
+	}
+	var sender sync.WaitGroup
+	sender.Go(func() {
+		f := request(proto.XidAuth, proto.OpAuth, &proto.AuthPacket{Scheme: "ip"})
+		f = append(proto.AppendInt32(nil, int32(len(f))), f...)
+		for range 40_000 {
+			if _, err := w.nc.Write(f); err != nil {
+				return
+			}
+		}
+	})
+	most := 0
+	for range 300 {
+		a.must(1, proto.OpSync, &proto.PathRequest{Path: "/"})
+		most = max(most, c.owed())
+	}
+	if limit := 2*readHighWater + 256<<10; most > limit {
+		t.Errorf("%d bytes wait for a client that does not read, want at most %d", most, limit)
+	}
+	w.nc.Close()
+	sender.Wait()
+}
+
 // However a connection ends, a client that does not read its last replies must not keep it.
 func TestClientsThatDoNotReadTheirLastReplies(t *testing.T) {
 	cfg := testConfig(t)
