@@ -54,7 +54,7 @@ type host struct {
 	from    map[proto.ServerID]*link // of a leader
 }
 
-func (h *host) looking() bool { return h.up && h.leader == nil && h.learner == nil }
+func (h *host) looking() bool { return h.up && h.leader == nil && h.learner == nil && !h.ended }
 
 // parcel is a packet under way, with the state if it is SNAP.
 type parcel struct {
@@ -65,7 +65,6 @@ type parcel struct {
 // link connects a learner to its leader.
 type link struct {
 	leader, learner *host
-	up              bool
 	down, upward    []parcel // to the learner, to the leader
 	known           bool     // the leader has been told of it
 }
@@ -86,20 +85,20 @@ type bugs struct {
 
 // world is an ensemble in which everything happens when the test says so.
 type world struct {
-	config *quorum.Config
-	timing Timing
-	size   int // of committed logs
-	hosts  []*host
-	links  []*link
-	now    proto.Millis
-	bugs   bugs
-	trace  func(format string, args ...any)
-	fake   map[proto.ServerID]bool
+	config   *quorum.Config
+	timing   Timing
+	size     int // of committed logs
+	reconfig bool
+	hosts    []*host
+	links    []*link
+	now      proto.Millis
+	bugs     bugs
+	trace    func(format string, args ...any)
+	fake     map[proto.ServerID]bool
 
 	committed   []Txn
 	established map[proto.Epoch]proto.ServerID
 	failure     string // the first violation
-	moved       bool   // something happened
 }
 
 func newWorld(voters, observers []proto.ServerID) *world {
@@ -201,14 +200,14 @@ func (w *world) lead(h *host) {
 	h.from, h.views = map[proto.ServerID]*link{}, map[proto.ServerID][]Txn{}
 	h.leader = NewLeader(LeaderOptions{
 		ID: h.id, AcceptedEpoch: h.disk.accepted, CurrentEpoch: h.disk.current, Last: last(h.memory), Log: h.log,
-		Committed: w.config, LogSync: true, Timing: w.timing,
+		Committed: w.config, Reconfig: w.reconfig, LogSync: true, Timing: w.timing,
 	}, w.now)
 	w.flush(h)
 }
 
 // follow makes a server that is looking a learner of a leader.
 func (w *world) follow(h, leader *host) {
-	l := &link{leader: leader, learner: h, up: true}
+	l := &link{leader: leader, learner: h}
 	w.links = append(w.links, l)
 	h.toward = l
 	h.learner = NewLearner(LearnerOptions{
@@ -230,7 +229,6 @@ func (w *world) flush(h *host) {
 	default:
 		return
 	}
-	w.moved = true
 	h.writes = append(h.writes, slices.Clone(r.Writes)...)
 	if n := len(r.Writes); w.bugs.unsynced && n > 0 && r.Writes[n-1].Kind == AppendTxn {
 		defer w.report(h, r.Writes[n-1].Txn.Zxid)
@@ -333,12 +331,18 @@ func (w *world) deliver(h *host, d Delivery) {
 // post puts a message on its link.
 func (w *world) post(h *host, m Message) {
 	if h.learner != nil {
-		if l := h.toward; slices.Contains(w.links, l) {
+		if w.fake[m.To] {
+			w.trace("%d>%d %s", h.id, m.To, text(m.Packet))
+		} else if l := h.toward; slices.Contains(w.links, l) {
 			l.upward = append(l.upward, parcel{QuorumPacket: m.Packet})
 		}
 		return
 	}
-	if w.fake[m.To] {
+	switch {
+	case w.fake[m.To] && m.LogThrough != 0:
+		w.trace("%d>%d PROPOSAL and COMMIT from the log, after %s, through %s", h.id, m.To, zx(m.LogAfter), zx(m.LogThrough))
+		return
+	case w.fake[m.To]:
 		w.trace("%d>%d %s", h.id, m.To, text(m.Packet))
 		return
 	}
@@ -494,6 +498,9 @@ func (w *world) perform(h *host, wr Write) {
 			return
 		}
 	case InstallSnapshot:
+		if h.staged == nil && w.bugs.lateWrites {
+			return
+		}
 		h.disk.snap, h.disk.log = h.staged, nil
 		h.memory, h.staged = slices.Clone(h.staged), nil
 		w.trace("%d disk: snapshot %s", h.id, zx(wr.Zxid))
@@ -570,7 +577,7 @@ func (w *world) checkServing(h *host) {
 // checkApplied compares what a server that serves has applied with what others have.
 func (w *world) checkApplied(h *host) {
 	switch {
-	case !h.serving:
+	case !h.serving || len(w.fake) > 0: // nobody knows what fake servers have committed
 	case h.leader == nil && !isPrefix(h.memory, w.committed):
 		w.fail("server %d applied %s, committed is %s", h.id, hist(h.memory), hist(w.committed))
 	case h.leader != nil && !isPrefix(w.committed, h.memory):
@@ -589,7 +596,7 @@ func (w *world) checkDurable() {
 			have.Add(h.id)
 		}
 	}
-	if len(w.fake) == 0 && !w.config.Verifier().HasQuorum(have) {
+	if !w.config.Verifier().HasQuorum(have) {
 		w.fail("committed %s is on the disks of %v only", hist(w.committed), have)
 	}
 }
