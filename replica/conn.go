@@ -52,6 +52,7 @@ type Output struct {
 	Start, End int
 	Close      bool
 	Reply      bool // answers a request, which the fields below describe
+	Lost       bool // the connection was gone before its write was done; for the audit log
 	Xid        int32
 	Op         proto.OpCode
 	Err        proto.ErrCode

@@ -310,7 +310,7 @@ func FuzzReplicaSubmit(f *testing.F) {
 		}
 		opt := Options{
 			ServerID: 1, Tick: 500, MinSessionTimeout: 1000, MaxSessionTimeout: 8000, ReapInterval: 1000, ReapPerCheck: 10,
-			MaxNeverUsed: 3000, StrictDigest: true, RecordEnded: true,
+			MaxNeverUsed: 3000, StrictDigest: true, Audit: true,
 			Znode: znode.Options{
 				ExtendedTypes: mode&1 != 0, EnforceQuota: mode&2 != 0, EmptyCloseSession: mode&4 != 0, SkipACL: mode&8 != 0,
 				Emulate353TTL: mode&17 == 17,

@@ -36,7 +36,7 @@ type Options struct {
 	ReapInterval      proto.Millis // znode.container.checkIntervalMs
 	ReapPerCheck      int          // containers and TTL nodes removed per check at most
 	StrictDigest      bool         // a digest that does not agree with the log is an error, not a count
-	RecordEnded       bool         // remember which ephemerals went with their session, for TakeEnded
+	Audit             bool         // tell of ephemerals that went with their session (TakeEnded), and of writes whose connection is gone
 	Znode             znode.Options
 }
 

@@ -136,7 +136,7 @@ func (r *Replica) Apply(txn []byte) error {
 	r.planner.Applied(hdr.Zxid)
 	r.answerUpTo(hdr.Zxid, &r.res)
 	if hdr.Type == proto.OpCloseSession {
-		if r.opt.RecordEnded {
+		if r.opt.Audit {
 			for _, ch := range r.res.Changes {
 				if ch.Type == proto.EventNodeDeleted {
 					r.ended = append(r.ended, Ended{hdr.ClientID, strings.Clone(ch.Path)})
@@ -174,7 +174,7 @@ func (r *Replica) step(hdr *proto.TxnHeader, body []byte) error {
 	return r.checkDigest(hdr.Zxid)
 }
 
-// TakeEnded returns the ephemerals deleted with their sessions since the last call, if Options.RecordEnded is set.
+// TakeEnded returns the ephemerals deleted with their sessions since the last call, if Options.Audit is set.
 func (r *Replica) TakeEnded() []Ended {
 	ended := r.ended
 	r.ended = nil
@@ -235,7 +235,13 @@ func (r *Replica) answerUpTo(z proto.Zxid, res *znode.Result) {
 			return
 		}
 		c := p.conn
-		if c == nil || !c.open {
+		if c == nil {
+			continue
+		}
+		if !c.open {
+			if r.opt.Audit && IsWrite(p.op) {
+				r.answerWrite(c, &p, res)
+			}
 			continue
 		}
 		if r.runQueue(c); !c.open { // reads that came before and were held up by nothing
@@ -287,7 +293,7 @@ func (r *Replica) runRead(c *Conn, req *Request) {
 	}
 }
 
-// answerWrite appends the reply to a write or sync.
+// answerWrite appends the reply to a write or sync. To a connection that is gone it is of use to the audit log only.
 func (r *Replica) answerWrite(c *Conn, p *pendingWrite, res *znode.Result) {
 	code := proto.OK
 	switch {
@@ -299,7 +305,7 @@ func (r *Replica) answerWrite(c *Conn, p *pendingWrite, res *znode.Result) {
 		code = res.Err
 	}
 	start := len(r.buf)
-	closing := p.op == proto.OpCloseSession && code == proto.OK || code == proto.ErrSessionMoved
+	closing := c.open && (p.op == proto.OpCloseSession && code == proto.OK || code == proto.ErrSessionMoved)
 	if code != proto.ErrSessionMoved {
 		r.buf = appendReplyHeader(r.buf, p.xid, r.applied, code)
 		if code == proto.OK {
@@ -308,7 +314,7 @@ func (r *Replica) answerWrite(c *Conn, p *pendingWrite, res *znode.Result) {
 		endFrame(r.buf, start)
 	}
 	r.emit(Output{
-		Conn: c, Start: start, End: len(r.buf), Close: closing, Reply: true,
+		Conn: c, Start: start, End: len(r.buf), Close: closing, Reply: true, Lost: !c.open,
 		Xid: p.xid, Op: p.op, Err: code, At: p.at, Zxid: r.applied,
 	})
 	if closing {

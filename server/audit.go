@@ -11,6 +11,7 @@ import (
 
 // auditEntry is what the audit log will say of a write once its outcome is known. A multi has one for each operation.
 type auditEntry struct {
+	xid   int32
 	op    proto.OpCode
 	event audit.Event
 	ops   []auditEntry
@@ -36,6 +37,7 @@ func (c *conn) noteAudit(req *replica.Request) {
 	base := audit.Event{Session: c.rc.Session, User: strings.Join(names, ","), IP: c.remote.Addr().String()}
 	d := proto.NewDecoder(req.Body)
 	e := describeWrite(req.Op, &d, base)
+	e.xid = req.Xid
 	c.mu.Lock()
 	c.audits = append(c.audits, e)
 	c.mu.Unlock()
@@ -91,6 +93,10 @@ func (c *conn) auditReply(o *replica.Output, frame []byte) {
 	}
 	e := c.audits[0]
 	c.audits = c.audits[1:]
+	for o.Lost && e.xid != o.Xid && len(c.audits) > 0 {
+		// Requests that were refused in their place are not answered on a lost connection.
+		e, c.audits = c.audits[0], c.audits[1:]
+	}
 	d := proto.NewDecoder(frame)
 	d.Int32() // length
 	var hdr proto.ReplyHeader

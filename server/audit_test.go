@@ -95,6 +95,38 @@ func TestAuditLog(t *testing.T) {
 	}
 }
 
+// A client cannot keep its writes out of the log by hanging up.
+func TestAuditLogOfLostConnections(t *testing.T) {
+	cfg := testConfig(t)
+	cfg.Audit = true
+	core, logs := observer.New(zap.InfoLevel)
+	s, stop := startWith(t, Options{Config: cfg, Log: zap.New(core)})
+	r := dialRaw(t, s)
+	id := r.connect(10_000).SessionID
+	block, blocked := make(chan struct{}), make(chan struct{})
+	go s.loop.do(func() error { close(blocked); <-block; return nil })
+	<-blocked
+	r.send(request(1, proto.OpCreate, createReq("/s-", proto.PersistentSequential)), request(2, proto.OpGetData, readReq("/", false)),
+		request(3, proto.OpDelete, &proto.PathVersion{Path: "/nope", Version: -1}), request(4, proto.OpSetData, setReq("/", nil)))
+	await(t, "the requests are in the inbox", func() bool { return s.inflight.Load() == 4 })
+	r.nc.Close()
+	await(t, "the connection is gone", func() bool { return s.Server().Connections == 0 })
+	close(block)
+	await(t, "the writes are done", func() bool { return s.Server().Zxid == 4 })
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	const head = "session=S\tuser=127.0.0.1\tip=127.0.0.1\toperation="
+	want := []string{
+		head + "create\tznode=/s-0000000000\tznode_type=persistent_sequential\tresult=success",
+		head + "delete\tznode=/nope\tresult=failure",
+		head + "setData\tznode=/\tresult=success",
+	}
+	if got := auditLines(logs, id); len(got) != 5 || !slices.Equal(got[1:4], want) {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
 // Lines of one connection are in the order of its requests and none is lost, with many requests in flight.
 func TestAuditLogUnderLoad(t *testing.T) {
 	cfg := testConfig(t)

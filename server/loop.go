@@ -248,7 +248,11 @@ func (l *loop) apply(b *storage.Batch) error {
 	l.s.state.Unlock()
 	l.sinceSnap += b.Len()
 	l.bytesSinceSnap += int64(b.Bytes())
-	b.Reset()
+	if b.Bytes() > maxBatchBytes {
+		b = new(storage.Batch) // its memory is not needed every time
+	} else {
+		b.Reset()
+	}
 	l.spare = append(l.spare, b)
 	if err == nil {
 		l.s.alarmOnDigest()

@@ -52,6 +52,10 @@ func (c *conn) ensureOut() {
 func (c *conn) take(o *replica.Output, buf []byte, now proto.Millis) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if o.Lost {
+		c.auditReply(o, buf[o.Start:o.End])
+		return false
+	}
 	size := o.End - o.Start
 	if o.Reply {
 		c.answered(o, buf[o.Start:o.End], now)

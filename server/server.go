@@ -152,7 +152,7 @@ func storageOptions(cfg *conf.Config, log *zap.Logger, met *metrics.Server) stor
 
 func replicaOptions(cfg *conf.Config) replica.Options {
 	return replica.Options{
-		RecordEnded:       cfg.Audit,
+		Audit:             cfg.Audit,
 		ServerID:          standaloneID,
 		Tick:              cfg.TickTime,
 		MinSessionTimeout: int32(cfg.Session.MinTimeout),
