@@ -188,7 +188,7 @@ func better(a, b *host) bool {
 	if a.disk.current != b.disk.current {
 		return a.disk.current > b.disk.current
 	}
-	if x, y := last(a.memory), last(b.memory); x != y {
+	if x, y := a.disk.last(), b.disk.last(); x != y {
 		return x > y
 	}
 	return a.id > b.id

@@ -13,9 +13,13 @@ import (
 type disk struct {
 	accepted, current proto.Epoch
 	snap              []Txn // the state in the snapshot: everything that was ever applied
+	snapZxid          proto.Zxid
 	log               []Txn // synced transactions after it
 	config            string
 }
+
+// last is the zxid that a server reports: of its last transaction, or of the snapshot, which may be an epoch's beginning.
+func (d *disk) last() proto.Zxid { return max(d.snapZxid, last(d.log)) }
 
 // history is what a restart reads.
 func (d *disk) history() []Txn { return slices.Concat(d.snap, d.log) }
@@ -145,7 +149,7 @@ func (w *world) fail(format string, args ...any) {
 // boot starts a server from its disk.
 func (w *world) boot(h *host) {
 	d := h.disk
-	h.disk.current = max(d.current, last(d.history()).Epoch())
+	h.disk.current = max(d.current, d.last().Epoch())
 	h.disk.accepted = max(d.accepted, h.disk.current)
 	id, observer, refetch := h.id, h.observer, h.refetch
 	*h = host{id: id, observer: observer, up: true, disk: h.disk, refetch: refetch}
@@ -199,7 +203,7 @@ func (w *world) close(l *link) {
 func (w *world) lead(h *host) {
 	h.from, h.views = map[proto.ServerID]*link{}, map[proto.ServerID][]Txn{}
 	h.leader = NewLeader(LeaderOptions{
-		ID: h.id, AcceptedEpoch: h.disk.accepted, CurrentEpoch: h.disk.current, Last: last(h.memory), Log: h.log,
+		ID: h.id, AcceptedEpoch: h.disk.accepted, CurrentEpoch: h.disk.current, Last: h.disk.last(), Log: h.log,
 		Committed: w.config, Reconfig: w.reconfig, LogSync: true, Timing: w.timing,
 	}, w.now)
 	w.flush(h)
@@ -212,7 +216,7 @@ func (w *world) follow(h, leader *host) {
 	h.toward = l
 	h.learner = NewLearner(LearnerOptions{
 		ID: h.id, Leader: leader.id, Observer: h.observer, AcceptedEpoch: h.disk.accepted, CurrentEpoch: h.disk.current,
-		Last: last(h.memory), Log: h.log, Refetch: h.refetch, Timing: w.timing,
+		Last: h.disk.last(), Log: h.log, Refetch: h.refetch, Timing: w.timing,
 	}, w.now)
 	h.refetch = false
 	w.flush(h)
@@ -407,7 +411,7 @@ func (w *world) carry(l *link, downward bool) {
 		h.staged = append(make([]Txn, 0, 1), p.state...)
 		h.learner.SnapshotLoaded()
 		if w.bugs.earlySnap {
-			h.disk.snap, h.disk.log = p.state, nil
+			h.disk.snap, h.disk.snapZxid, h.disk.log = p.state, p.Zxid, nil
 		}
 	}
 	w.flush(h)
@@ -457,7 +461,7 @@ func (w *world) persist(h *host, n int) {
 }
 
 func (h *host) append(w *world, t Txn) {
-	if l := last(h.disk.history()); l != 0 && !follows(l, t.Zxid) {
+	if l := h.disk.last(); l != 0 && !follows(l, t.Zxid) {
 		w.fail("server %d logs %v after %v", h.id, t.Zxid, l)
 	}
 	h.disk.log = append(slices.Clip(h.disk.log), t)
@@ -501,7 +505,7 @@ func (w *world) perform(h *host, wr Write) {
 		if h.staged == nil && w.bugs.lateWrites {
 			return
 		}
-		h.disk.snap, h.disk.log = h.staged, nil
+		h.disk.snap, h.disk.snapZxid, h.disk.log = h.staged, wr.Zxid, nil
 		h.memory, h.staged = slices.Clone(h.staged), nil
 		w.trace("%d disk: snapshot %s", h.id, zx(wr.Zxid))
 	}
@@ -515,7 +519,7 @@ func (w *world) perform(h *host, wr Write) {
 // truncate cuts the disk, if it can.
 func (w *world) truncate(h *host, z proto.Zxid) bool {
 	at := slices.IndexFunc(h.disk.log, func(t Txn) bool { return t.Zxid == z })
-	if at < 0 && z != last(h.disk.snap) {
+	if at < 0 && z != h.disk.snapZxid {
 		w.trace("%d disk: cannot truncate to %s", h.id, zx(z))
 		h.refetch = true
 		h.learner.CannotTruncate()
@@ -556,7 +560,8 @@ func (w *world) propose(h *host, data string) error {
 // snapshot writes the state of a server and drops its log.
 func (w *world) snapshot(h *host) {
 	if h.serving && len(h.writes) == 0 && len(h.memory) == len(h.disk.history()) {
-		h.disk.snap, h.disk.log = h.disk.history(), nil
+		z := max(h.disk.last(), proto.MakeZxid(h.disk.current, 0)) // the beginning of an epoch without transactions
+		h.disk.snap, h.disk.snapZxid, h.disk.log = h.disk.history(), z, nil
 	}
 }
 

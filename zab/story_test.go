@@ -263,6 +263,7 @@ func (s *story) one(command string, a *arguments) {
 				h.disk.current = proto.Epoch(s.number(value))
 			case "snap":
 				h.disk.snap = s.txns(value)
+				h.disk.snapZxid = last(h.disk.snap)
 			case "log":
 				h.disk.log = s.txns(value)
 			}

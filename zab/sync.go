@@ -45,13 +45,17 @@ func (l *Leader) bounds() (oldest, newest proto.Zxid) {
 	return l.log.Min(), l.log.Max()
 }
 
-// synchronise decides how a learner that has accepted the epoch gets the leader's history (spec 8.4), exactly as Apache
-// ZooKeeper does, whose learners rely on it.
+// synchronise decides how a learner that has accepted the epoch gets the leader's history (spec 8.4), as Apache ZooKeeper
+// does, whose learners rely on it. There is one exception: when its committed log is empty, Apache's leader lets a
+// learner cut its history back to the beginning of an epoch, where no transaction is, and Apache's learner then keeps one too
+// many; here a snapshot is sent.
 func (l *Leader) synchronise(p *peer) {
 	oldest, newest := l.bounds()
 	switch {
 	case p.last == l.applied:
 		l.stream(p, syncPlan{proto.PacketDiff, p.last}, p.last)
+	case p.last > newest && !isFirst(p.last) && isFirst(newest):
+		l.stream(p, snapshot, 0)
 	case p.last > newest && !isFirst(p.last):
 		l.stream(p, syncPlan{proto.PacketTrunc, newest}, newest)
 	case oldest <= p.last && p.last <= newest:

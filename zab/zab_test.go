@@ -1,0 +1,183 @@
+package zab
+
+import (
+	"errors"
+	"math"
+	"slices"
+	"testing"
+
+	"zebu/proto"
+)
+
+func TestCommitLog(t *testing.T) {
+	c := NewCommitLog(0)
+	if c.Min() != 0 || c.Max() != 0 || c.Len() != 0 {
+		t.Error("an empty log has no ends")
+	}
+	z := func(n uint32) proto.Zxid { return proto.MakeZxid(1, n) }
+	for n := uint32(1); n <= 2345; n++ {
+		if err := c.Append(Txn{Zxid: z(n)}); err != nil {
+			t.Fatal(err)
+		}
+		if want := min(int(n), DefaultCommitLogSize); c.Len() != want || c.Max() != z(n) || c.Min() != z(n)-proto.Zxid(want-1) {
+			t.Fatalf("after %d: %d from %v to %v", n, c.Len(), c.Min(), c.Max())
+		}
+	}
+	for _, next := range []proto.Zxid{z(2345), z(2347), z(1), proto.MakeZxid(2, 0)} {
+		if err := c.Append(Txn{Zxid: next}); err == nil {
+			t.Errorf("%v after %v", next, c.Max())
+		}
+	}
+	for _, k := range []struct {
+		after proto.Zxid
+		want  int
+	}{{z(2345), 0}, {z(2344), 1}, {z(1846), 499}, {z(1845), 500}, {z(3), 500}, {proto.MakeZxid(1, 0), 500}, {proto.MakeZxid(2, 0), 0}} {
+		if got := c.after(k.after); len(got) != k.want {
+			t.Errorf("%d after %v, want %d", len(got), k.after, k.want)
+		}
+	}
+	c.truncate(z(2000))
+	if c.Max() != z(2000) {
+		t.Errorf("truncated to %v", c.Max())
+	}
+	if err := c.Append(Txn{Zxid: proto.MakeZxid(3, 1)}); err != nil {
+		t.Error(err)
+	}
+	c.truncate(z(1)) // before everything that counts: nothing that was forgotten may come back
+	if c.Len() != 0 && c.Max() > z(1) {
+		t.Errorf("%d from %v to %v after z(1)", c.Len(), c.Min(), c.Max())
+	}
+	c.reset()
+	if c.Len() != 0 || c.Append(Txn{Zxid: z(77)}) != nil {
+		t.Error("an empty log begins anywhere")
+	}
+}
+
+func TestFollows(t *testing.T) {
+	for _, c := range []struct {
+		last, next proto.Zxid
+		want       bool
+	}{
+		{proto.MakeZxid(1, 1), proto.MakeZxid(1, 2), true},
+		{proto.MakeZxid(1, 0), proto.MakeZxid(1, 1), true},
+		{proto.MakeZxid(1, 1), proto.MakeZxid(1, 1), false},
+		{proto.MakeZxid(1, 1), proto.MakeZxid(1, 3), false},
+		{proto.MakeZxid(1, 7), proto.MakeZxid(3, 1), true},
+		{proto.MakeZxid(1, 7), proto.MakeZxid(3, 0), false},
+		{proto.MakeZxid(3, 7), proto.MakeZxid(1, 8), false},
+		{proto.MakeZxid(1, math.MaxUint32), proto.MakeZxid(2, 0), false},
+		{0, proto.MakeZxid(1, 1), true},
+	} {
+		if got := follows(c.last, c.next); got != c.want {
+			t.Errorf("%v after %v: %t", c.next, c.last, got)
+		}
+	}
+}
+
+// TestSyncLimits drops observers beyond the limits; participants always may synchronise.
+func TestSyncLimits(t *testing.T) {
+	w := newWorld([]proto.ServerID{1, 2, 3}, []proto.ServerID{4, 5, 6})
+	h := w.host(3)
+	h.disk.log = []Txn{{Zxid: proto.MakeZxid(1, 1)}}
+	w.boot(h)
+	l := NewLeader(LeaderOptions{
+		ID: 3, Last: last(h.memory), Log: h.log, Committed: w.config, Timing: w.timing, MaxSnapSyncs: 1, MaxDiffSyncs: 1,
+	}, 0)
+	join := func(id proto.ServerID, observer bool, z proto.Zxid) {
+		info := proto.LearnerInfo{ServerID: id, ProtocolVersion: proto.QuorumProtocolVersion}
+		p := proto.QuorumPacket{Type: proto.PacketFollowerInfo, Data: info.Append(nil)}
+		if observer {
+			p.Type = proto.PacketObserverInfo
+		}
+		l.LinkUp(id)
+		l.Recv(id, p)
+		l.Wrote(AcceptEpoch)
+		l.Recv(id, proto.QuorumPacket{Type: proto.PacketAckEpoch, Zxid: z, Data: proto.AppendInt32(nil, 0)})
+	}
+	old, current := proto.Zxid(0), proto.MakeZxid(1, 1)
+	join(2, false, old)
+	join(1, false, old)
+	join(4, true, current)
+	join(5, true, old)
+	join(6, true, current)
+	var dropped []proto.ServerID
+	for _, d := range l.Ready().Drop {
+		if !errors.Is(d.Err, errTooManySyncs) {
+			t.Errorf("%d: %v", d.ID, d.Err)
+		}
+		dropped = append(dropped, d.ID)
+	}
+	if !slices.Equal(dropped, []proto.ServerID{5, 6}) {
+		t.Errorf("dropped %v", dropped)
+	}
+}
+
+// TestProposeErrors refuses what would leave a hole.
+func TestProposeErrors(t *testing.T) {
+	w := newWorld([]proto.ServerID{1}, nil)
+	h := w.host(1)
+	w.lead(h)
+	if err := h.leader.Propose(Proposal{Txn: Txn{Zxid: proto.MakeZxid(1, 1)}}); err == nil {
+		t.Error("proposed before the epoch is established")
+	}
+	for len(h.writes) > 0 {
+		w.persist(h, 1)
+	}
+	if err := w.propose(h, "a"); err != nil {
+		t.Fatal(err)
+	}
+	for _, z := range []proto.Zxid{proto.MakeZxid(1, 1), proto.MakeZxid(1, 3), proto.MakeZxid(2, 1)} {
+		if err := h.leader.Propose(Proposal{Txn: Txn{Zxid: z}}); err == nil {
+			t.Errorf("proposed %v after %v", z, h.leader.lastProposed)
+		}
+	}
+	w.persist(h, 1)
+	if len(h.memory) != 1 || w.failure != "" {
+		t.Errorf("%s %s", hist(h.memory), w.failure)
+	}
+}
+
+// FuzzRecv feeds hostile packets to roles in every phase: they may end or drop the sender, nothing else.
+func FuzzRecv(f *testing.F) {
+	f.Add([]byte{11, 0, 18, 0, 3, 1, 5, 0})
+	f.Add([]byte{17, 1, 13, 0, 2, 1, 4, 1, 10, 16, 12, 0})
+	f.Add([]byte{17, 1, 15, 3, 2, 3, 4, 3, 2, 4, 9, 4, 10, 16, 8, 5, 19, 6, 12, 0, 5, 0})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		w := newWorld([]proto.ServerID{1, 2, 3}, []proto.ServerID{4})
+		w.fake[2], w.fake[3] = true, true
+		leader, follower, observer := w.host(1), w.host(2), w.host(4)
+		w.lead(leader)
+		w.follow(follower, w.host(3))
+		w.follow(observer, w.host(3))
+		leader.leader.LinkUp(2)
+		for ; len(b) > 1; b = b[2:] {
+			p := proto.QuorumPacket{Type: proto.PacketType(b[0] & 31), Zxid: proto.Zxid(b[1]&15) | proto.Zxid(b[1]>>4)<<32}
+			if b[0]&32 != 0 {
+				p.Data = b
+			}
+			info := proto.LearnerInfo{ServerID: 2, ProtocolVersion: proto.QuorumProtocolVersion}
+			if b[0]&64 != 0 {
+				p.Data = info.Append(nil)
+			}
+			if leader.leader != nil {
+				leader.leader.Recv(2, p)
+				w.flush(leader)
+			}
+			for _, h := range []*host{follower, observer} {
+				if h.learner != nil {
+					h.learner.Recv(p)
+					if p.Type == proto.PacketSnap && !h.ended {
+						h.staged = []Txn{}
+						h.learner.SnapshotLoaded()
+					}
+					w.flush(h)
+				}
+			}
+			if b[0]&128 != 0 {
+				for _, h := range w.hosts {
+					w.persist(h, 2)
+				}
+			}
+		}
+	})
+}
