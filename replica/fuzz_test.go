@@ -272,6 +272,35 @@ func (f *fuzzed) replay() {
 	}
 }
 
+// reload takes the state through a snapshot into a new replica, which must come to the same state.
+func (f *fuzzed) reload() {
+	img, again := f.r.Image(), New(f.opt)
+	l := again.Loader()
+	var err error
+	keep := func(e error) bool { err = e; return e == nil }
+	img.Sessions(func(id proto.SessionID, timeout int32) bool { return keep(l.AddSession(id, timeout)) })
+	if err == nil {
+		img.ACLs(func(id int64, acl []proto.ACL) bool { return keep(l.AddACL(id, acl)) })
+	}
+	if err == nil {
+		img.Nodes(func(path string, data []byte, acl int64, st *proto.StatPersisted) bool {
+			return keep(l.AddNode(path, data, acl, st))
+		})
+	}
+	if digest, on := img.Digest(); on {
+		l.SetDigest(img.Zxid(), proto.DigestVersion, digest)
+	}
+	if err == nil {
+		err = l.Finish(img.Zxid())
+	}
+	if err != nil {
+		f.t.Fatalf("load: %v", err)
+	}
+	if a, b := describe(f.r), describe(again); a != b {
+		f.t.Fatalf("loaded state differs:\n%s\n%s", a, b)
+	}
+}
+
 // describe says everything about the replicated state.
 func describe(r *Replica) string {
 	img := r.Image()
@@ -333,5 +362,6 @@ func FuzzReplicaSubmit(f *testing.F) {
 			}
 		}
 		z.replay()
+		z.reload()
 	})
 }

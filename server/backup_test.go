@@ -108,6 +108,38 @@ func lastZxid(r *raw) proto.Zxid {
 	return hdr.Zxid
 }
 
+// What was asked for before a restore is not done after it, even if its session is in the snapshot.
+func TestRequestsBeforeARestoreAreNotForTheNewState(t *testing.T) {
+	s, _ := startServer(t, testConfig(t))
+	for range 10 {
+		r := newClient(t, s)
+		snap, _ := backup(t, s)
+		s.state.RLock()
+		restored := make(chan error, 1)
+		go func() {
+			_, err := s.RestoreSnapshot(bytes.NewReader(snap))
+			restored <- err
+		}()
+		await(t, "the restore waits for the state", func() bool {
+			free := s.state.TryRLock()
+			if free {
+				s.state.RUnlock()
+			}
+			return !free
+		})
+		r.send(request(1, proto.OpCreate, createReq("/x", 0)))
+		await(t, "the request is in the inbox", func() bool { return s.inflight.Load() == 1 })
+		s.state.RUnlock()
+		if err := <-restored; err != nil {
+			t.Fatal(err)
+		}
+		await(t, "the connection is gone", func() bool { return s.Server().Connections == 0 && s.inflight.Load() == 0 })
+		if s.exists("/x") {
+			t.Fatal("a request from before was carried out")
+		}
+	}
+}
+
 // Restores, snapshots and writers at the same time: afterwards memory and disk agree.
 func TestRestoringUnderLoad(t *testing.T) {
 	cfg := testConfig(t)
