@@ -181,3 +181,67 @@ func FuzzRecv(f *testing.F) {
 		}
 	})
 }
+
+func TestWalk(t *testing.T) {
+	z := proto.MakeZxid
+	end := z(9, 9)
+	for _, c := range []struct {
+		last, prev, next proto.Zxid
+		want             syncPlan
+	}{
+		{z(2, 3), z(2, 3), z(2, 4), syncPlan{proto.PacketDiff, end}},
+		{z(2, 3), z(2, 3), 0, syncPlan{proto.PacketDiff, end}},
+		{z(2, 0), z(1, 7), z(2, 1), syncPlan{proto.PacketDiff, end}},
+		{z(2, 0), z(1, 7), z(3, 1), syncPlan{proto.PacketDiff, end}},
+		{z(2, 3), z(1, 7), z(2, 5), syncPlan{proto.PacketTrunc, z(1, 7)}},
+		{z(2, 3), z(2, 1), z(3, 1), snapshot},
+		{z(2, 3), z(2, 1), 0, snapshot},
+	} {
+		if got := walk(c.last, c.prev, c.next, end); got != c.want {
+			t.Errorf("%v between %v and %v: %+v, want %+v", c.last, c.prev, c.next, got, c.want)
+		}
+	}
+}
+
+// TestLogAnswer sends a snapshot unless the log on disk reaches from the learner's last transaction to the committed log.
+func TestLogAnswer(t *testing.T) {
+	z := func(n uint32) proto.Zxid { return proto.MakeZxid(1, n) }
+	for _, c := range []struct {
+		answer LogAnswer
+		want   proto.PacketType
+	}{
+		{LogAnswer{}, proto.PacketSnap},
+		{LogAnswer{Prev: z(2), Next: z(3), Through: z(8)}, proto.PacketDiff},
+		{LogAnswer{Prev: z(2), Next: z(3), Through: z(7)}, proto.PacketSnap}, // a gap, or older than the committed log meanwhile
+		{LogAnswer{Prev: z(2)}, proto.PacketSnap},
+		{LogAnswer{Prev: z(1), Next: z(3), Through: z(8)}, proto.PacketTrunc},
+	} {
+		w := newWorld([]proto.ServerID{1, 2}, nil)
+		w.fake[2] = true
+		h := w.host(1)
+		for n := uint32(1); n <= 10; n++ {
+			h.disk.log = append(h.disk.log, Txn{Zxid: z(n)})
+		}
+		w.boot(h)
+		l := NewLeader(LeaderOptions{
+			ID: 1, AcceptedEpoch: 1, CurrentEpoch: 1, Last: z(10), Log: h.log, Committed: w.config, LogSync: true, Timing: w.timing,
+		}, 0)
+		info := proto.LearnerInfo{ServerID: 2, ProtocolVersion: proto.QuorumProtocolVersion}
+		l.LinkUp(2)
+		l.Recv(2, proto.QuorumPacket{Type: proto.PacketFollowerInfo, Data: info.Append(nil)})
+		l.Wrote(AcceptEpoch)
+		l.Recv(2, proto.QuorumPacket{Type: proto.PacketAckEpoch, Zxid: z(2), Data: proto.AppendInt32(nil, 1)})
+		r := l.Ready()
+		if want := []LogQuery{{2, z(2), z(8)}}; !slices.Equal(r.Queries, want) {
+			t.Fatalf("asks %+v, want %+v", r.Queries, want)
+		}
+		l.LogAnswer(2, c.answer)
+		if got := l.Ready().Messages[0].Packet.Type; got != c.want {
+			t.Errorf("%+v: %v, want %v", c.answer, got, c.want)
+		}
+		l.LogAnswer(2, c.answer)
+		if m := l.Ready().Messages; len(m) > 0 {
+			t.Errorf("answered twice: %+v", m)
+		}
+	}
+}
