@@ -18,7 +18,7 @@
 // Everything in [Ready] may be done at once and side by side, since a packet that promises something to be durable (spec 8.7)
 // comes out of Ready only after the caller has reported it so: [Learner.Wrote] and [Learner.Synced], [Leader.Wrote] and
 // [Leader.Synced]. What the caller owes is to make Writes durable in their order, to report only what is, and to apply
-// Deliver in its order.
+// Deliver in its order; and to tell the time before what happens at it.
 //
 // # What the caller does when a role ends
 //

@@ -81,6 +81,9 @@ func (l *Learner) recvLive(p *proto.QuorumPacket) error {
 		l.send(proto.PacketAck, l.beginning(), nil)
 		return nil
 	case proto.PacketPing, proto.PacketRevalidate, proto.PacketSync:
+		if !l.serving { // as with Apache's learner, so that leaders can count the answers to their pings
+			return nil
+		}
 		l.ready.Deliver = append(l.ready.Deliver, Delivery{Kind: Pass, From: l.o.Leader, Packet: *p})
 		return nil
 	}

@@ -68,6 +68,7 @@ type Leader struct {
 	logged       proto.Zxid // what this server has on disk
 	outstanding  []proposal // proposed and not committed, in order
 	syncs        []pendingSync
+	confirm      confirmation
 	silenced     bool // another server shall lead: commits nothing more
 
 	tick     int
@@ -108,12 +109,15 @@ type peer struct {
 	snap     bool       // is or was synchronised by a snapshot
 	sending  bool       // a snapshot is under way
 	synced   bool       // has acknowledged NEWLEADER
+	welcome  bool       // has been sent UPTODATE
 	acked    proto.Zxid // last transaction acknowledged, or sent as committed at synchronisation
 	deadline int        // tick until which it counts as alive
 	since    proto.Millis
 	// sent is the oldest proposal without an acknowledgement, 0 if there is none, and when it was sent.
 	sent   proto.Zxid
 	sentAt proto.Millis
+	// pings were sent behind UPTODATE, answers have come; target is the ping of the round of confirmation under way.
+	pings, answers, target uint64
 }
 
 // NewLeader begins an epoch.
@@ -251,6 +255,9 @@ func (l *Leader) recv(peer *peer, p *proto.QuorumPacket) error {
 		if !peer.synced || l.phase != broadcasting {
 			return errUnexpected
 		}
+		if p.Type == proto.PacketPing {
+			l.pinged(peer)
+		}
 		l.ready.Deliver = append(l.ready.Deliver, Delivery{Kind: Pass, From: peer.id, Packet: *p})
 		return nil
 	}
@@ -323,7 +330,7 @@ func (l *Leader) beat() {
 	}
 	for _, p := range l.peers {
 		if p.phase == following {
-			l.send(p.id, proto.PacketPing, l.lastProposed, nil)
+			l.ping(p)
 		}
 	}
 }

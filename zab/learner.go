@@ -86,11 +86,20 @@ func (l *Learner) Serving() bool { return l.serving && !l.ended }
 // Ready returns what is to be done and forgets it. It is valid until the next input.
 func (l *Learner) Ready() Ready {
 	r := l.ready
-	if !l.ended && l.phase != loading {
+	if !l.ended && !l.busy() {
 		r.Wake = l.heard + l.patience()
 	}
 	l.ready = Ready{Writes: l.ready.Writes[:0], Deliver: l.ready.Deliver[:0], Messages: l.ready.Messages[:0]}
 	return r
+}
+
+// busy says whether this server's own disk is waited for, or a snapshot that comes in, and not a packet.
+func (l *Learner) busy() bool {
+	switch l.phase {
+	case promising, loading, settling, entering:
+		return true
+	}
+	return false
 }
 
 // patience is how long the leader may be silent.
@@ -104,7 +113,9 @@ func (l *Learner) patience() proto.Millis {
 // Tick tells the time. Calls before the time asked for do no harm.
 func (l *Learner) Tick(now proto.Millis) {
 	l.now = max(l.now, now)
-	if l.phase != loading && l.now >= l.heard+l.patience() {
+	if l.busy() {
+		l.heard = l.now
+	} else if l.now >= l.heard+l.patience() {
 		l.end(ErrSilence)
 	}
 }
@@ -121,14 +132,21 @@ func (l *Learner) end(err error) {
 }
 
 func (l *Learner) send(t proto.PacketType, z proto.Zxid, data []byte) {
-	l.Send(proto.QuorumPacket{Type: t, Zxid: z, Data: data})
+	l.post(proto.QuorumPacket{Type: t, Zxid: z, Data: data})
+}
+
+func (l *Learner) post(p proto.QuorumPacket) {
+	if !l.ended {
+		l.ready.Messages = append(l.ready.Messages, Message{To: l.o.Leader, Packet: p})
+	}
 }
 
 // Send sends the leader a packet of the server's own: a REQUEST or REVALIDATE of a client, or the answer to a PING with the
-// sessions heard from.
+// sessions heard from. Before the leader can understand it, when NEWLEADER is not acknowledged, and after the end it is
+// dropped.
 func (l *Learner) Send(p proto.QuorumPacket) {
-	if !l.ended {
-		l.ready.Messages = append(l.ready.Messages, Message{To: l.o.Leader, Packet: p})
+	if l.phase == live {
+		l.post(p)
 	}
 }
 
@@ -186,6 +204,7 @@ func (l *Learner) recvEpoch(p *proto.QuorumPacket) error {
 // promise sends ACKEPOCH. A server that needs a snapshot presents itself as an empty one, and does not count.
 func (l *Learner) promise(current proto.Epoch) {
 	l.phase = waiting
+	l.heard = l.now
 	last := l.o.Last
 	if l.o.Refetch {
 		last, current = 0, -1
@@ -216,7 +235,8 @@ func (l *Learner) Wrote(k WriteKind) {
 func (l *Learner) CannotTruncate() { l.end(ErrNoHistory) }
 
 // SnapshotLoaded says that the leader's snapshot has come in completely and is loaded beside the state. If it cannot be read,
-// the caller calls LinkDown.
+// the caller calls LinkDown. Apache's leader applies transactions while it sends a snapshot, and sends them again behind
+// it: applying to a loaded snapshot must bear with what is there already.
 func (l *Learner) SnapshotLoaded() {
 	if l.phase == loading && !l.ended {
 		l.phase = receiving

@@ -112,6 +112,8 @@ type Ready struct {
 	Serving bool
 	// Leader is, with Serving on a leader, who shall lead the configuration that is in force now.
 	Leader proto.ServerID
+	// Confirmed is the last ticket of [Leader.Confirm] that has been answered, 0 if none has been since the last time.
+	Confirmed uint64
 	// Ended says, once, why the role is over. What the caller reports as durable after that may still have to be applied.
 	Ended error
 	// Wake is when Tick wants to be called at the latest, 0 for never.

@@ -233,7 +233,9 @@ func (w *world) flush(h *host) {
 	default:
 		return
 	}
-	h.writes = append(h.writes, slices.Clone(r.Writes)...)
+	r.Writes, r.Deliver, r.Messages = slices.Clone(r.Writes), slices.Clone(r.Deliver), slices.Clone(r.Messages)
+	r.Drop, r.Queries = slices.Clone(r.Drop), slices.Clone(r.Queries)
+	h.writes = append(h.writes, r.Writes...)
 	if n := len(r.Writes); w.bugs.unsynced && n > 0 && r.Writes[n-1].Kind == AppendTxn {
 		defer w.report(h, r.Writes[n-1].Txn.Zxid)
 	}
@@ -248,16 +250,19 @@ func (w *world) flush(h *host) {
 	for _, d := range r.Deliver {
 		w.deliver(h, d)
 	}
-	for _, m := range slices.Clone(r.Messages) {
+	if r.Confirmed > 0 {
+		w.trace("%d still leads: %d", h.id, r.Confirmed)
+	}
+	for _, m := range r.Messages {
 		w.post(h, m)
 	}
-	for _, d := range slices.Clone(r.Drop) {
+	for _, d := range r.Drop {
 		w.trace("%d drops %d: %v", h.id, d.ID, d.Err)
 		if l := h.from[d.ID]; l != nil {
 			w.close(l)
 		}
 	}
-	for _, q := range slices.Clone(r.Queries) {
+	for _, q := range r.Queries {
 		a := answer(&h.disk, q)
 		w.trace("%d looks at its log for %d: %s to %s, gap before %s", h.id, q.ID, zx(a.Prev), zx(a.Through), zx(a.Next))
 		h.leader.LogAnswer(q.ID, a)
@@ -310,6 +315,10 @@ func (w *world) deliver(h *host, d Delivery) {
 		h.views[d.From] = slices.Clone(h.memory)
 	case Pass:
 		w.trace("%d takes %v from %d", h.id, d.Packet.Type, d.From)
+		if h.learner != nil && d.Packet.Type == proto.PacketPing {
+			h.learner.Send(d.Packet)
+			w.flush(h)
+		}
 	case Apply:
 		if h.staged != nil {
 			h.staged = append(h.staged, d.Txn)

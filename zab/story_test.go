@@ -32,6 +32,7 @@ var update = flag.Bool("update", false, "rewrite the expected output in testdata
 //	cut A>B..., crash ID..., start ID...   a link breaks, a server stops, it starts again
 //	snapshot ID                a server that serves writes its state and drops its log
 //	sync A                     it is the turn of a sync of server A on the leader
+//	confirm ID                 ask a leader whether it still leads
 //	pass N                     N ms go by
 //	show                       all servers
 func TestStories(t *testing.T) {
@@ -279,6 +280,9 @@ func (s *story) each(command string, h *host) {
 		s.fake[h.id] = true
 	case "lead":
 		s.lead(h)
+	case "confirm":
+		s.trace("ticket %d", h.leader.Confirm())
+		s.flush(h)
 	case "crash":
 		s.crash(h)
 	case "start":

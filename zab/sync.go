@@ -182,7 +182,7 @@ func (l *Leader) welcome(p *peer) {
 	}
 	if l.phase == broadcasting {
 		p.deadline = l.tick + l.o.Timing.SyncLimit
-		l.send(p.id, proto.PacketUpToDate, -1, nil)
+		l.upToDate(p)
 		l.commit()
 		return
 	}
@@ -207,7 +207,12 @@ func (l *Leader) establish() {
 	for _, p := range l.peers {
 		if p.synced {
 			p.since = l.now
-			l.send(p.id, proto.PacketUpToDate, -1, nil)
+			l.upToDate(p)
 		}
 	}
+}
+
+func (l *Leader) upToDate(p *peer) {
+	p.welcome = true
+	l.send(p.id, proto.PacketUpToDate, -1, nil)
 }

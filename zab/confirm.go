@@ -1,0 +1,77 @@
+package zab
+
+import (
+	"zebu/proto"
+	"zebu/quorum"
+)
+
+// confirmation finds out whether this server still leads: whether a quorum follows it. Rounds are batched: whoever asks
+// while a round is under way is answered by the next one.
+type confirmation struct {
+	asked     uint64 // tickets given out
+	running   uint64 // up to which the round under way answers
+	confirmed uint64 // up to which tickets are answered
+}
+
+// Confirm asks whether this server leads at a moment after this call, and returns a ticket. When [Ready].Confirmed has
+// reached it, a quorum of every configuration in force has answered a ping that was sent after the call: nobody else led
+// then, so that everything that was committed before the call, anywhere, has been committed here. A read that waits for
+// that, and for all that was committed here at the call to be applied, is linearizable (zebu.sync.quorum).
+func (l *Leader) Confirm() (ticket uint64) {
+	l.confirm.asked++
+	if l.phase == broadcasting && !l.confirming() {
+		l.startRound()
+	}
+	return l.confirm.asked
+}
+
+func (l *Leader) confirming() bool { return l.confirm.running > l.confirm.confirmed }
+
+func (l *Leader) startRound() {
+	l.confirm.running = l.confirm.asked
+	for _, p := range l.peers {
+		p.target = 0
+		if p.welcome && !p.observer {
+			l.ping(p)
+		}
+	}
+	l.checkRound()
+}
+
+// ping asks a learner for a sign of life. Learners answer every ping that comes behind UPTODATE, in order, and none before.
+// Who came after a round had begun takes part in it with the next ping.
+func (l *Leader) ping(p *peer) {
+	if p.welcome {
+		p.pings++
+		if l.confirming() && p.target == 0 && !p.observer {
+			p.target = p.pings
+		}
+	}
+	l.send(p.id, proto.PacketPing, l.lastProposed, nil)
+}
+
+// pinged notes an answer.
+func (l *Leader) pinged(p *peer) {
+	p.answers++
+	if l.confirming() {
+		l.checkRound()
+	}
+}
+
+// checkRound ends the round if a quorum has answered, and begins the next one if somebody waits for it.
+func (l *Leader) checkRound() {
+	alive := quorum.NewSet(l.o.ID)
+	for _, p := range l.peers {
+		if p.target > 0 && p.answers >= p.target {
+			alive.Add(p.id)
+		}
+	}
+	if l.phase != broadcasting || !l.rule.HasQuorum(alive) {
+		return
+	}
+	l.confirm.confirmed = l.confirm.running
+	l.ready.Confirmed = l.confirm.confirmed
+	if l.confirm.asked > l.confirm.confirmed {
+		l.startRound()
+	}
+}
