@@ -59,6 +59,7 @@ type conn struct {
 	inflight  atomic.Int64 // requests handed to the loop and not answered
 	queued    atomic.Int64 // reads among them
 	gone      atomic.Bool  // the socket is closed
+	held      atomic.Bool  // the server does not read on, for reasons of its own: what the client sends meanwhile goes unseen
 
 	mu       sync.Mutex
 	drained  sync.Cond // unsent data fell below readHighWater, or the connection died
@@ -160,6 +161,15 @@ func (c *conn) hangUp() {
 		c.die()
 	}
 	c.drained.Broadcast()
+}
+
+// seen returns when the client gave its last sign of life. A connection that the server itself does not read, because too much
+// is in flight, counts as alive: its pings wait in the socket.
+func (c *conn) seen() int64 {
+	if c.held.Load() {
+		return int64(c.s.now())
+	}
+	return c.lastSeen.Load()
 }
 
 // fill reads more input behind what is in the buffer.
@@ -420,9 +430,12 @@ func (c *conn) pass() error {
 		c.batch, c.batchSize = c.batch[:0], 0
 		return errClose
 	}
+	c.held.Store(true)
 	c.s.enter(c)
 	c.countReceived(int64(len(c.batch)))
 	ok := c.s.loop.in.push(c.batch)
+	c.lastSeen.Store(int64(c.s.now()))
+	c.held.Store(false)
 	clear(c.batch)
 	c.batch, c.batchSize = c.batch[:0], 0
 	if !ok {

@@ -227,6 +227,26 @@ func TestRequestsInFlightAreBounded(t *testing.T) {
 	}
 }
 
+// That the server does not read because too much is in flight must not cost anybody the session.
+func TestHeldConnectionsKeepTheirSession(t *testing.T) {
+	cfg := testConfig(t)
+	cfg.Throttle.MaxRequests = 1
+	s, _ := startServer(t, cfg)
+	r := dialRaw(t, s)
+	r.connect(1000)
+	s.inflight.Add(1) // somebody's request that takes long
+	start := s.now()
+	r.send(request(1, proto.OpCreate, createReq("/a", proto.Ephemeral)), request(proto.XidPing, proto.OpPing, nil))
+	await(t, "the reader is held", func() bool { return s.roomWaiters.Load() == 1 })
+	await(t, "the session would expire", func() bool { return s.now() > start+1500 })
+	s.inflight.Add(-1)
+	for _, xid := range []int32{1, proto.XidPing} {
+		if hdr, _ := r.reply(); hdr.Xid != xid || hdr.Err != proto.OK {
+			t.Fatalf("%+v", hdr)
+		}
+	}
+}
+
 // A connection that dies with requests in flight must not take room for ever.
 func TestDeadConnectionsGiveTheirRoomBack(t *testing.T) {
 	cfg := testConfig(t)

@@ -318,7 +318,7 @@ func (l *loop) tick() {
 	rep.LendLog(l.planned)
 	for rc := range rep.Conns {
 		c := rc.Handle.(*conn)
-		if seen := c.lastSeen.Load(); seen != c.touchedAt {
+		if seen := c.seen(); seen != c.touchedAt {
 			c.touchedAt = seen
 			rep.Touch(rc, proto.Millis(seen))
 		}

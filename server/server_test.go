@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -330,12 +329,15 @@ func setReq(path string, data []byte) *proto.SetDataRequest {
 // await waits until cond holds, which nothing tells of.
 func await(t testing.TB, what string, cond func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(patience)
+	deadline := time.After(patience)
+	again := time.NewTicker(500 * time.Microsecond)
+	defer again.Stop()
 	for !cond() {
-		if time.Now().After(deadline) {
+		select {
+		case <-again.C:
+		case <-deadline:
 			t.Fatalf("%s: not within %v", what, patience)
 		}
-		runtime.Gosched()
 	}
 }
 
