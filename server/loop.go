@@ -377,6 +377,7 @@ func (l *loop) maybeSnapshot() {
 	l.snapAt = l.s.nextSnapTrigger()
 	l.s.tasks.Go(func() {
 		defer l.s.snapshotting.Unlock()
+		stepBack()
 		if _, err := l.s.writeSnapshot(img); err != nil {
 			l.s.log.Error("snapshot failed; the one before stays in force", zap.Stringer("zxid", img.Zxid()), zap.Error(err))
 		}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"os"
+	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
 	"time"
@@ -14,6 +15,15 @@ const (
 	leastGarbage      = 32 << 20 // bytes
 	leastGarbageShare = 25       // percent of the live heap
 )
+
+// roomToBlock lets one goroutine more than there are processors run at a time: one is often in a sync of the log, which
+// the runtime notices late, and one may be writing a snapshot at low priority. GOMAXPROCS in the environment takes
+// precedence.
+func roomToBlock() {
+	if os.Getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(runtime.NumCPU() + 1)
+	}
+}
 
 // restoring lets the heap grow to a large tree without being marked again and again on the way, while nothing else is done.
 func restoring() (done func()) {

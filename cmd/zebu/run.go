@@ -20,6 +20,7 @@ import (
 
 // run starts the server with its HTTP ports and returns when ctx has ended and all have stopped.
 func (l launch) run(ctx context.Context) error {
+	roomToBlock()
 	restored := restoring()
 	s, err := server.New(server.Options{Config: l.cfg, Log: l.log, Metrics: metrics.New(), Version: reportedVersion()})
 	restored()
