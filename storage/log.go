@@ -44,8 +44,8 @@ type Log struct {
 }
 
 // Append writes a batch to the log and syncs it: one write (now and then another, of zeros) and one sync, however many
-// transactions. When it returns nil
-// all of them are durable. The first one must follow what the log ends with, and each the one before.
+// transactions. When it returns nil all of them are durable. The first one must follow what the log ends with, and each
+// the one before.
 //
 // After any error the log takes nothing more and returns that error again: it is not known what reached the disk, and a
 // sync that failed once may succeed the next time without having written anything.
