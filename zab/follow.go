@@ -264,7 +264,7 @@ func (l *Learner) drain() {
 		return
 	}
 	n := 0
-	for n < len(l.pending) && l.pending[n].Zxid <= l.logged && l.apply(Delivery{Kind: Apply, Txn: l.pending[n]}) == nil {
+	for n < len(l.pending) && l.pending[n].Zxid <= l.logged && l.apply(Delivery{Kind: Replay, Txn: l.pending[n]}) == nil {
 		n++
 	}
 	l.pending = l.pending[n:]

@@ -168,24 +168,32 @@ func (l *Leader) Ready() Ready {
 	return r
 }
 
-// LinkUp says that a learner has connected, in place of an older link if there was one. The caller knows who it is from
-// its first packet, which it passes to Recv as well.
+// LinkUp says that a learner has connected, in place of an older link if there was one, which the caller closes. The caller
+// knows who it is from its first packet, which it passes to Recv as well. What Ready says from now on is about the new
+// link.
 func (l *Leader) LinkUp(id proto.ServerID) {
 	if l.phase == leaderEnded {
 		return
 	}
 	l.LinkDown(id)
+	l.ready.Drop = slices.DeleteFunc(l.ready.Drop, func(d Drop) bool { return d.ID == id })
 	at, _ := l.find(id)
 	p := &peer{id: id, since: l.now, deadline: l.tick + l.o.Timing.InitLimit + l.o.Timing.SyncLimit}
 	l.peers = slices.Insert(l.peers, at, p)
 }
 
-// LinkDown says that a learner's link is gone.
+// LinkDown says that a learner's link is gone, and with it what has not been sent.
 func (l *Leader) LinkDown(id proto.ServerID) {
-	if at, ok := l.find(id); ok {
-		l.peers = slices.Delete(l.peers, at, at+1)
-		l.syncs = slices.DeleteFunc(l.syncs, func(s pendingSync) bool { return s.id == id })
+	at, ok := l.find(id)
+	if !ok {
+		return
 	}
+	l.peers = slices.Delete(l.peers, at, at+1)
+	l.syncs = slices.DeleteFunc(l.syncs, func(s pendingSync) bool { return s.id == id })
+	r := &l.ready
+	r.Messages = slices.DeleteFunc(r.Messages, func(m Message) bool { return m.To == id })
+	r.Queries = slices.DeleteFunc(r.Queries, func(q LogQuery) bool { return q.ID == id })
+	r.Deliver = slices.DeleteFunc(r.Deliver, func(d Delivery) bool { return d.Kind == View && d.From == id })
 }
 
 func (l *Leader) find(id proto.ServerID) (at int, found bool) {
@@ -218,7 +226,7 @@ func (l *Leader) end(err error) {
 func (l *Leader) drain() {
 	n := 0
 	for n < len(l.outstanding) && l.outstanding[n].Zxid <= l.logged && l.log.Append(l.outstanding[n].Txn) == nil {
-		l.ready.Deliver = append(l.ready.Deliver, Delivery{Kind: Apply, Txn: l.outstanding[n].Txn})
+		l.ready.Deliver = append(l.ready.Deliver, Delivery{Kind: Replay, Txn: l.outstanding[n].Txn})
 		n++
 	}
 	l.outstanding = l.outstanding[n:]

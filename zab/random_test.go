@@ -83,6 +83,9 @@ func randomRun(seed uint64, b bugs, trace *strings.Builder) string {
 	c := &chaos{world: newWorld(voters, observers), Rand: r}
 	c.size = 1 + r.IntN(4)
 	c.bugs = b
+	if lazy := r.IntN(4); lazy > 0 {
+		c.lazy = func() bool { return c.IntN(4) < lazy }
+	}
 	if trace != nil {
 		c.trace = func(format string, args ...any) { fmt.Fprintf(trace, format+"\n", args...) }
 	}
@@ -100,6 +103,8 @@ func (c *chaos) any() *host { return c.hosts[c.IntN(len(c.hosts))] }
 // step does one thing at random.
 func (c *chaos) step() {
 	h := c.any()
+	c.handle(h)
+	h = c.any()
 	switch n := c.IntN(100); {
 	case n < 50:
 		if len(c.links) > 0 {
@@ -147,6 +152,9 @@ func (c *chaos) proposeSomewhere() {
 	for _, h := range c.hosts {
 		if h.leader != nil && h.serving {
 			c.proposed++
+			if c.handle(h); !h.serving {
+				continue
+			}
 			c.trace("--- %d proposes %d", h.id, c.proposed)
 			if err := c.propose(h, fmt.Sprint(c.proposed)); err != nil {
 				c.fail("%v", err)
@@ -197,6 +205,10 @@ func better(a, b *host) bool {
 // converge heals everything and expects all servers to serve the same state.
 func (c *chaos) converge() {
 	c.trace("--- heal")
+	c.lazy = nil
+	for _, h := range c.hosts {
+		c.handle(h)
+	}
 	for _, h := range c.hosts {
 		if !h.up {
 			c.start(h)

@@ -68,6 +68,9 @@ type DeliveryKind uint8
 const (
 	// Apply is a transaction to apply. A learner that is receiving a snapshot applies it to that.
 	Apply DeliveryKind = iota
+	// Replay is a transaction that the log holds at the end of a role without being known as committed. It is applied as a
+	// restart would do it: nobody is told.
+	Replay
 	// Pass is a packet for the server itself: PING, REVALIDATE and SYNC from a leader (the sync is the oldest that has not
 	// been answered), PING, REQUEST and REVALIDATE from a learner; SYNC from itself on a leader.
 	Pass

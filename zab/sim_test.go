@@ -97,6 +97,7 @@ type world struct {
 	links    []*link
 	now      proto.Millis
 	bugs     bugs
+	lazy     func() bool // whether to put off what a role asks for
 	trace    func(format string, args ...any)
 	fake     map[proto.ServerID]bool
 
@@ -222,8 +223,15 @@ func (w *world) follow(h, leader *host) {
 	w.flush(h)
 }
 
-// flush does what a role asks for; writes wait for [world.persist].
+// flush does what a role asks for, unless that is put off to be done together with later events.
 func (w *world) flush(h *host) {
+	if w.lazy == nil || !w.lazy() {
+		w.handle(h)
+	}
+}
+
+// handle does what a role asks for; writes wait for [world.persist].
+func (w *world) handle(h *host) {
 	var r Ready
 	switch {
 	case h.leader != nil:
@@ -238,9 +246,6 @@ func (w *world) flush(h *host) {
 	h.writes = append(h.writes, r.Writes...)
 	if n := len(r.Writes); w.bugs.unsynced && n > 0 && r.Writes[n-1].Kind == AppendTxn {
 		defer w.report(h, r.Writes[n-1].Txn.Zxid)
-	}
-	if r.Ended != nil {
-		h.serving = false
 	}
 	if r.Serving {
 		h.serving = true
@@ -265,12 +270,12 @@ func (w *world) flush(h *host) {
 	for _, q := range r.Queries {
 		a := answer(&h.disk, q)
 		w.trace("%d looks at its log for %d: %s to %s, gap before %s", h.id, q.ID, zx(a.Prev), zx(a.Through), zx(a.Next))
-		h.leader.LogAnswer(q.ID, a)
+		h.leader.LogAnswer(q, a)
 		w.flush(h)
 	}
 	if r.Ended != nil {
 		w.trace("%d ends: %v", h.id, r.Ended)
-		h.ended = true
+		h.ended, h.serving = true, false
 		w.unlink(h)
 		w.retire(h)
 	}
@@ -319,16 +324,18 @@ func (w *world) deliver(h *host, d Delivery) {
 			h.learner.Send(d.Packet)
 			w.flush(h)
 		}
-	case Apply:
+	case Apply, Replay:
 		if h.staged != nil {
 			h.staged = append(h.staged, d.Txn)
 			w.trace("%d applies %s to the snapshot", h.id, zx(d.Txn.Zxid))
 			return
 		}
-		if w.bugs.staleMemory && h.ended {
+		if w.bugs.staleMemory && d.Kind == Replay {
 			return
 		}
-		if d.Activate {
+		if d.Kind == Replay {
+			w.trace("%d replays %s", h.id, zx(d.Txn.Zxid))
+		} else if d.Activate {
 			w.trace("%d applies %s, server %d shall lead", h.id, zx(d.Txn.Zxid), d.Leader)
 		} else {
 			w.trace("%d applies %s", h.id, zx(d.Txn.Zxid))
@@ -337,7 +344,9 @@ func (w *world) deliver(h *host, d Delivery) {
 			w.fail("server %d applies %v after %v", h.id, d.Txn.Zxid, l)
 		}
 		h.memory = append(h.memory, d.Txn)
-		w.checkApplied(h)
+		if d.Kind == Apply {
+			w.checkApplied(h)
+		}
 	}
 }
 
@@ -415,7 +424,16 @@ func (w *world) carry(l *link, downward bool) {
 	}
 	w.trace("%d>%d %s", l.leader.id, l.learner.id, text(p.QuorumPacket))
 	h := l.learner
+	if p.Type == proto.PacketSnap {
+		w.handle(h)
+		if h.learner == nil || h.ended {
+			return
+		}
+	}
 	h.learner.Recv(p.QuorumPacket)
+	if p.Type == proto.PacketSnap {
+		w.handle(h)
+	}
 	if p.Type == proto.PacketSnap && !h.ended {
 		h.staged = append(make([]Txn, 0, 1), p.state...)
 		h.learner.SnapshotLoaded()
@@ -465,7 +483,10 @@ func (w *world) persist(h *host, n int) {
 	if synced != 0 {
 		w.report(h, synced)
 	}
-	w.retire(h)
+	if h.ended {
+		w.handle(h)
+		w.retire(h)
+	}
 	w.checkDisk(h)
 }
 

@@ -82,9 +82,9 @@ func (l *Leader) walkCommitted(last, newest proto.Zxid) syncPlan {
 }
 
 // LogAnswer answers a [LogQuery]. The log must keep what it spoke of until the messages that follow have been sent.
-func (l *Leader) LogAnswer(id proto.ServerID, a LogAnswer) {
-	p := l.peer(id)
-	if p == nil || p.phase != asking || l.phase == leaderEnded {
+func (l *Leader) LogAnswer(q LogQuery, a LogAnswer) {
+	p := l.peer(q.ID)
+	if p == nil || p.phase != asking || p.last != q.Last || l.phase == leaderEnded {
 		return
 	}
 	oldest, newest := l.bounds()

@@ -231,15 +231,19 @@ func TestLogAnswer(t *testing.T) {
 		l.Recv(2, proto.QuorumPacket{Type: proto.PacketFollowerInfo, Data: info.Append(nil)})
 		l.Wrote(AcceptEpoch)
 		l.Recv(2, proto.QuorumPacket{Type: proto.PacketAckEpoch, Zxid: z(2), Data: proto.AppendInt32(nil, 1)})
-		r := l.Ready()
-		if want := []LogQuery{{2, z(2), z(8)}}; !slices.Equal(r.Queries, want) {
-			t.Fatalf("asks %+v, want %+v", r.Queries, want)
+		query := LogQuery{2, z(2), z(8)}
+		if got := l.Ready().Queries; !slices.Equal(got, []LogQuery{query}) {
+			t.Fatalf("asks %+v, want %+v", got, query)
 		}
-		l.LogAnswer(2, c.answer)
+		l.LogAnswer(LogQuery{ID: 2, Last: z(1)}, c.answer) // of an older link
+		if m := l.Ready().Messages; len(m) > 0 {
+			t.Errorf("took another's answer: %+v", m)
+		}
+		l.LogAnswer(query, c.answer)
 		if got := l.Ready().Messages[0].Packet.Type; got != c.want {
 			t.Errorf("%+v: %v, want %v", c.answer, got, c.want)
 		}
-		l.LogAnswer(2, c.answer)
+		l.LogAnswer(query, c.answer)
 		if m := l.Ready().Messages; len(m) > 0 {
 			t.Errorf("answered twice: %+v", m)
 		}
