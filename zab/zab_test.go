@@ -249,3 +249,31 @@ func TestLogAnswer(t *testing.T) {
 		}
 	}
 }
+
+// TestLinkReplaced makes sure that nothing meant for a link reaches the next one to the same learner.
+func TestLinkReplaced(t *testing.T) {
+	w := newWorld([]proto.ServerID{1, 2}, nil)
+	w.fake[2] = true
+	l := NewLeader(LeaderOptions{ID: 1, Log: w.host(1).log, Committed: w.config, LogSync: true, Timing: w.timing}, 0)
+	info := proto.LearnerInfo{ServerID: 2, ProtocolVersion: proto.QuorumProtocolVersion}
+	hello := proto.QuorumPacket{Type: proto.PacketFollowerInfo, Data: info.Append(nil)}
+	join := func(last proto.Zxid) {
+		l.LinkUp(2)
+		l.Recv(2, hello)
+		l.Wrote(AcceptEpoch)
+		l.Recv(2, proto.QuorumPacket{Type: proto.PacketAckEpoch, Zxid: last, Data: proto.AppendInt32(nil, -1)})
+	}
+	join(0)
+	l.elected.Add(2)
+	l.elect()
+	join(proto.MakeZxid(7, 0)) // by a snapshot
+	if r := l.Ready(); len(r.Deliver) != 1 || r.Deliver[0].Kind != View {
+		t.Fatalf("%+v", r)
+	}
+	join(proto.MakeZxid(7, 0))
+	l.Recv(2, hello) // out of turn: dropped
+	l.LinkUp(2)
+	if r := l.Ready(); len(r.Messages)+len(r.Deliver)+len(r.Drop)+len(r.Queries) > 0 {
+		t.Errorf("for the new link: %+v", r)
+	}
+}
