@@ -196,6 +196,11 @@ func (p *Planner) planCheck(dst []byte, d *proto.Decoder) ([]byte, proto.OpCode,
 	return r.Append(dst), op, proto.OK
 }
 
+// maxClosePaths bounds a closeSession transaction, in bytes. Beyond it the list is left out, as before ZooKeeper 3.6: every
+// replica then deletes the ephemerals that it knows of, which are the same. A longer transaction could be written and not
+// be read again: Apache ZooKeeper refuses records beyond jute.maxbuffer, and its ensembles did not restart (ZOOKEEPER-4306).
+const maxClosePaths = 0xfffff
+
 // planClose plans the end of the request's session. It asks no questions: the session may have ended by itself.
 func (p *Planner) planClose(dst []byte) []byte {
 	list := !p.o.t.opts.EmptyCloseSession
@@ -214,9 +219,13 @@ func (p *Planner) planClose(dst []byte) []byte {
 		p.o.look(path, &node)
 		p.recordDelete(path, parentPath, &node, &parent)
 	})
-	if list {
-		proto.PutInt32(dst[start:], n)
+	if list && len(dst)-start > maxClosePaths {
+		list, p.shortened = false, true
 	}
+	if !list {
+		return dst[:start]
+	}
+	proto.PutInt32(dst[start:], n)
 	return dst
 }
 
