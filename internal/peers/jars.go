@@ -14,6 +14,9 @@ import (
 //go:embed apache/pom.xml
 var pom []byte
 
+//go:embed curator/pom.xml
+var curatorPom []byte
+
 //go:embed apache/logback.xml
 var logback []byte
 
@@ -36,23 +39,34 @@ func CacheDir() (string, error) {
 // Jars returns the folder with Apache ZooKeeper 3.9's jars, fetched by Maven the first time and cached under a name
 // that changes with the pom. It is safe to call from several processes at once.
 func Jars(ctx context.Context) (string, error) {
+	return fetchJars(ctx, "Apache ZooKeeper 3.9", "apache", pom)
+}
+
+// CuratorJars is [Jars] for Apache Curator and the ZooKeeper client that it uses.
+func CuratorJars(ctx context.Context) (string, error) {
+	return fetchJars(ctx, "Apache Curator", "curator", curatorPom)
+}
+
+// fetchJars returns the folder with the jars that a pom asks for. The errors speak of what, the folder's name begins
+// with prefix.
+func fetchJars(ctx context.Context, what, prefix string, pom []byte) (string, error) {
 	cache, err := CacheDir()
 	if err != nil {
 		return "", err
 	}
 	sum := sha256.Sum256(append(append([]byte(nil), pom...), logback...))
-	dir := filepath.Join(cache, "apache-"+hex.EncodeToString(sum[:6]))
+	dir := filepath.Join(cache, prefix+"-"+hex.EncodeToString(sum[:6]))
 	if _, err := os.Stat(dir); err == nil {
 		return dir, nil
 	}
-	mvn, err := lookPath("mvn", "Apache ZooKeeper 3.9's jars", "maven")
+	mvn, err := lookPath("mvn", what+"'s jars", "maven")
 	if err != nil {
 		return "", err
 	}
 	if err := os.MkdirAll(cache, 0o755); err != nil {
 		return "", fmt.Errorf("make the cache directory: %w", err)
 	}
-	tmp, err := os.MkdirTemp(cache, "apache-tmp-")
+	tmp, err := os.MkdirTemp(cache, prefix+"-tmp-")
 	if err != nil {
 		return "", fmt.Errorf("make the cache directory: %w", err)
 	}
@@ -68,13 +82,13 @@ func Jars(ctx context.Context) (string, error) {
 	}
 	cmd := exec.CommandContext(ctx, mvn, "-B", "-q", "-f", filepath.Join(tmp, "pom.xml"), mavenGoal, "-DoutputDirectory="+lib)
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", &Missing{What: "Apache ZooKeeper 3.9's jars", Why: fmt.Sprintf("Maven failed: %v\n%s", err, out)}
+		return "", &Missing{What: what + "'s jars", Why: fmt.Sprintf("Maven failed: %v\n%s", err, out)}
 	}
 	if err := os.Rename(lib, dir); err != nil {
 		if _, statErr := os.Stat(dir); statErr == nil {
 			return dir, nil // another process was faster
 		}
-		return "", fmt.Errorf("keep Apache ZooKeeper's jars: %w", err)
+		return "", fmt.Errorf("keep %s's jars: %w", what, err)
 	}
 	return dir, nil
 }
