@@ -41,6 +41,8 @@ func (s *Server) TakeSnapshot() (status.Snapshot, error) {
 // RestoreSnapshot implements [status.Source]. The snapshot is read whole and checked before anything changes. Then its
 // content replaces the tree and the sessions, all connections are closed, and the new state is on disk before this returns.
 //
+// The history that led to the state before is set aside: see [storage.Store.SetAside].
+//
 // Zxids never go back: if the snapshot is older than the server, its content gets the server's last zxid; if it is newer,
 // the server goes on in a new epoch beyond it.
 func (s *Server) RestoreSnapshot(r io.Reader) (proto.Zxid, error) {
@@ -94,11 +96,13 @@ func (l *loop) restore(loader *replica.Loader, z proto.Zxid, tail storage.Snapsh
 	if l.broken == nil {
 		_, l.broken = l.s.store.WriteSnapshot(rep.Image())
 	}
+	if l.broken == nil {
+		l.broken = l.s.store.SetAside(at)
+	}
 	if l.broken != nil {
 		l.broken = fmt.Errorf("restore: %w", l.broken)
 		return 0, l.broken
 	}
-	l.roll = true
 	l.s.log.Warn("state replaced by a snapshot", zap.Stringer("snapshot", z), zap.Stringer("zxid", at))
 	return at, nil
 }

@@ -477,3 +477,59 @@ func FuzzLog(f *testing.F) {
 		}
 	})
 }
+
+func TestSetAside(t *testing.T) {
+	opt := options(t.TempDir())
+	history(t, opt, []proto.Zxid{0, 5}, []proto.Zxid{1, 6}, 9)
+	s, _, _, res := restore(t, opt)
+	if res.LastZxid != 9 {
+		t.Fatalf("history ends at %v", res.LastZxid)
+	}
+	const replacement = proto.Zxid(1 << 32) // a restored state goes on in a new epoch
+	if _, err := s.WriteSnapshot(image(replacement)); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.SetAside(replacement); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Log().Append(batchOf(replacement+1, replacement+3, 20)); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	entries, err := os.ReadDir(filepath.Join(opt.DataDir, versionDir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, e := range entries {
+		if e.Name() != lockName {
+			names = append(names, e.Name())
+		}
+	}
+	want := []string{
+		"log.100000001", "replaced.log.1", "replaced.log.6", "replaced.snapshot.0", "replaced.snapshot.5", "snapshot.100000000",
+	}
+	if !slices.Equal(names, want) {
+		t.Errorf("files %q, want %q", names, want)
+	}
+	s, _, _, res = restore(t, opt)
+	if res.SnapshotZxid != replacement || res.LastZxid != replacement+3 {
+		t.Errorf("restored %+v", res)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	// Without the replacement there is no way back into the old history, which would leave a hole.
+	if err := os.Remove(v2(opt, "snapshot.100000000")); err != nil {
+		t.Fatal(err)
+	}
+	if s, err = Open(opt); err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if _, err := s.Restore(NopBuilder{}, func(*proto.TxnHeader, []byte, []byte) error { return nil }); err == nil {
+		t.Error("a log whose snapshot is lost was replayed")
+	}
+}

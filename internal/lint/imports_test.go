@@ -12,11 +12,13 @@ import (
 
 // cores are the packages without I/O, clock, goroutine, lock or randomness, and what each may import of this module.
 var cores = map[string][]string{
-	"quorum":  {"zebu/proto"},
-	"znode":   {"zebu/proto"},
-	"session": {"zebu/proto"},
-	"watch":   {"zebu/proto"},
-	"replica": {"zebu/proto", "zebu/quorum", "zebu/znode", "zebu/session", "zebu/watch"},
+	"quorum":   {"zebu/proto"},
+	"election": {"zebu/proto", "zebu/quorum"},
+	"zab":      {"zebu/proto", "zebu/quorum"},
+	"znode":    {"zebu/proto"},
+	"session":  {"zebu/proto"},
+	"watch":    {"zebu/proto"},
+	"replica":  {"zebu/proto", "zebu/quorum", "zebu/znode", "zebu/session", "zebu/watch"},
 }
 
 // impure are packages of the standard library that a core must not import.
@@ -49,7 +51,7 @@ func TestCoresArePure(t *testing.T) {
 }
 
 // layers lists the packages from the bottom up: none imports one above it.
-var layers = []string{"internal", "proto", "quorum", "status", "znode", "session", "watch", "replica", "storage", "conf", "server", "admin", "cmd"}
+var layers = []string{"internal", "proto", "quorum", "election", "zab", "status", "znode", "session", "watch", "replica", "storage", "conf", "server", "admin", "cmd"}
 
 // TestImportsPointDown checks that no package imports one of a higher layer, tests left out.
 func TestImportsPointDown(t *testing.T) {
