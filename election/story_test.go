@@ -1,21 +1,17 @@
 package election
 
 import (
-	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
 
+	"zebu/internal/story"
 	"zebu/proto"
 	"zebu/quorum"
 )
 
-var update = flag.Bool("update", false, "rewrite the expected output in testdata/*.txt")
-
-// TestStories runs testdata/*.txt. A line that starts with "> " is a command; the lines after it are its output. Times are
+// TestStories runs testdata/*.txt. See package story for their form. Times are
 // in milliseconds from the start of the story; a message takes 1 ms. Commands:
 //
 //	ensemble CONFIG           begin a new story with these members. CONFIG is voters=1,2 and any of observers=3
@@ -37,58 +33,17 @@ var update = flag.Bool("update", false, "rewrite the expected output in testdata
 //	trace on|off              show all messages
 //	show                      states of all servers
 func TestStories(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.txt")
-	if err != nil || len(files) == 0 {
-		t.Fatal("no stories", err)
-	}
-	for _, f := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(f), ".txt"), func(t *testing.T) {
-			text, err := os.ReadFile(f)
-			if err != nil {
-				t.Fatal(err)
-			}
-			got := tell(t, string(text))
-			if *update {
-				if err := os.WriteFile(f, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-				return
-			}
-			want, have := strings.Split(string(text), "\n"), strings.Split(got, "\n")
-			for i := range max(len(want), len(have)) {
-				if i >= len(want) || i >= len(have) || want[i] != have[i] {
-					t.Fatalf("%s:%d:\n got %q\nwant %q", f, i+1, have[min(i, len(have)-1)], want[min(i, len(want)-1)])
-				}
-			}
-		})
-	}
-}
-
-// tell runs a story and returns it with the output that came.
-func tell(t *testing.T, text string) string {
-	s := &story{T: t}
-	var out strings.Builder
-	command := false
-	for line := range strings.Lines(text) {
-		c, ok := strings.CutPrefix(strings.TrimSpace(line), "> ")
-		switch {
-		case ok:
-			command = true
-			out.WriteString(line)
-			s.run(strings.Fields(c))
-			out.WriteString(s.out.String())
+	story.Run(t, "testdata/*.txt", func(t *testing.T) func([]string) string {
+		s := &teller{T: t}
+		return func(words []string) string {
 			s.out.Reset()
-		case strings.TrimSpace(line) == "" || strings.HasPrefix(line, "#"):
-			command = false
-			out.WriteString(line)
-		case !command:
-			t.Fatalf("output without a command: %q", line)
+			s.run(words)
+			return s.out.String()
 		}
-	}
-	return out.String()
+	})
 }
 
-type story struct {
+type teller struct {
 	*testing.T
 	*network
 	options Options
@@ -98,13 +53,13 @@ type story struct {
 
 // arguments of a command: words, server ids, and the values of keys.
 type arguments struct {
-	s     *story
+	s     *teller
 	words []string
 	ids   []proto.ServerID
 	keys  map[string]string
 }
 
-func (s *story) parse(fields []string) arguments {
+func (s *teller) parse(fields []string) arguments {
 	a := arguments{s: s, keys: map[string]string{}}
 	for _, f := range fields {
 		if key, value, ok := strings.Cut(f, "="); ok {
@@ -130,7 +85,7 @@ func (a *arguments) number(key string, base int) int64 {
 	return n
 }
 
-func (s *story) list(text string) []proto.ServerID {
+func (s *teller) list(text string) []proto.ServerID {
 	if text == "" {
 		return nil
 	}
@@ -167,7 +122,7 @@ func (a *arguments) config() *quorum.Config {
 	return members(a.s, a.s.list(a.keys["voters"]), a.s.list(a.keys["observers"]), more)
 }
 
-func (s *story) run(c []string) {
+func (s *teller) run(c []string) {
 	a := s.parse(c[1:])
 	switch c[0] {
 	case "ensemble":
@@ -205,7 +160,7 @@ func (s *story) run(c []string) {
 }
 
 // each runs a command for one server.
-func (s *story) each(command string, a *arguments, h *host) {
+func (s *teller) each(command string, a *arguments, h *host) {
 	if _, ok := a.keys["zxid"]; ok {
 		h.zxid = proto.Zxid(a.number("zxid", 16))
 	}
@@ -244,7 +199,7 @@ func (s *story) each(command string, a *arguments, h *host) {
 	}
 }
 
-func (s *story) begin(a *arguments) {
+func (s *teller) begin(a *arguments) {
 	s.network = newNetwork(s.T)
 	s.options = Options{Committed: a.config(), Reconfig: a.words != nil}
 	s.onDecision = func(h *host, d Decision) {
@@ -262,7 +217,7 @@ func (s *story) begin(a *arguments) {
 	s.onError = func(h *host, err error) { s.line("%d: %v", h.id, err) }
 }
 
-func (s *story) line(format string, args ...any) {
+func (s *teller) line(format string, args ...any) {
 	fmt.Fprintf(&s.out, "%5d  "+format+"\n", append([]any{int64(s.now)}, args...)...)
 }
 
@@ -274,7 +229,7 @@ func voteText(v Vote) string {
 }
 
 // pass lets time pass.
-func (s *story) pass(a *arguments) {
+func (s *teller) pass(a *arguments) {
 	if len(a.ids) > 0 {
 		for end := s.now + proto.Millis(a.ids[0]); s.step(end); {
 		}
@@ -288,7 +243,7 @@ func (s *story) pass(a *arguments) {
 	}
 }
 
-func (s *story) pair(text string) (from, to proto.ServerID) {
+func (s *teller) pair(text string) (from, to proto.ServerID) {
 	if _, err := fmt.Sscanf(text, "%d>%d", &from, &to); err != nil {
 		s.Fatalf("%q: %v", text, err)
 	}
@@ -296,7 +251,7 @@ func (s *story) pair(text string) (from, to proto.ServerID) {
 }
 
 // say sends a fake server's notification.
-func (s *story) say(a *arguments) {
+func (s *teller) say(a *arguments) {
 	from, to := s.pair(a.words[0])
 	states := map[string]proto.PeerState{
 		"LOOKING": proto.Looking, "FOLLOWING": proto.Following, "LEADING": proto.Leading, "OBSERVING": proto.Observing,
@@ -318,7 +273,7 @@ func (s *story) say(a *arguments) {
 	s.push(packet{from: s.host(from), to: s.host(to), body: body})
 }
 
-func (s *story) show() {
+func (s *teller) show() {
 	for _, h := range s.hosts {
 		switch {
 		case h.fake:

@@ -1,21 +1,17 @@
 package zab
 
 import (
-	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 
+	"zebu/internal/story"
 	"zebu/proto"
 )
 
-var update = flag.Bool("update", false, "rewrite the expected output in testdata/*.txt")
-
-// TestStories runs testdata/*.txt. A line that starts with "> " is a command; the lines after it are its output: packets as they
+// TestStories runs testdata/*.txt. See package story for their form. The output is packets as they
 // arrive (1>2), writes as they become durable (disk), what is applied. Zxids are EPOCH:COUNTER in decimal, ranges
 // 1:1..1:3. Commands:
 //
@@ -36,64 +32,20 @@ var update = flag.Bool("update", false, "rewrite the expected output in testdata
 //	pass N                     N ms go by
 //	show                       all servers
 func TestStories(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.txt")
-	if err != nil || len(files) == 0 {
-		t.Fatal("no stories", err)
-	}
-	for _, f := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(f), ".txt"), func(t *testing.T) {
-			text, err := os.ReadFile(f)
-			if err != nil {
-				t.Fatal(err)
-			}
-			got := tell(t, string(text))
-			if *update {
-				if err := os.WriteFile(f, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-				return
-			}
-			want, have := strings.Split(string(text), "\n"), strings.Split(got, "\n")
-			for i := range min(len(want), len(have)) {
-				if want[i] != have[i] {
-					t.Fatalf("line %d:\n got %s\nwant %s\n\nwhole output:\n%s", i+1, have[i], want[i], got)
-				}
-			}
-			if len(want) != len(have) {
-				t.Fatalf("%d lines, want %d:\n%s", len(have), len(want), got)
-			}
-		})
-	}
-}
-
-// tell runs a story and returns it with the output that came.
-func tell(t *testing.T, text string) string {
-	s := &story{T: t}
-	var out strings.Builder
-	command := false
-	for line := range strings.Lines(text) {
-		c, ok := strings.CutPrefix(strings.TrimSpace(line), "> ")
-		switch {
-		case ok:
-			command = true
-			out.WriteString(line)
-			s.run(strings.Fields(c))
-			if s.world.failure != "" {
-				t.Fatalf("%s: %s\n%s%s", c, s.world.failure, out.String(), s.out.String())
-			}
-			out.WriteString(s.out.String())
+	story.Run(t, "testdata/*.txt", func(t *testing.T) func([]string) string {
+		s := &teller{T: t}
+		return func(words []string) string {
 			s.out.Reset()
-		case strings.TrimSpace(line) == "" || strings.HasPrefix(line, "#"):
-			command = false
-			out.WriteString(line)
-		case !command:
-			t.Fatalf("output without a command: %q", line)
+			s.run(words)
+			if s.world.failure != "" {
+				t.Fatalf("%s: %s\n%s", strings.Join(words, " "), s.world.failure, s.out.String())
+			}
+			return s.out.String()
 		}
-	}
-	return out.String()
+	})
 }
 
-type story struct {
+type teller struct {
 	*testing.T
 	*world
 	out  strings.Builder
@@ -101,12 +53,12 @@ type story struct {
 }
 
 type arguments struct {
-	s     *story
+	s     *teller
 	words []string
 	keys  map[string]string
 }
 
-func (s *story) parse(fields []string) arguments {
+func (s *teller) parse(fields []string) arguments {
 	a := arguments{s, nil, map[string]string{}}
 	for _, f := range fields {
 		if key, value, ok := strings.Cut(f, "="); ok {
@@ -118,7 +70,7 @@ func (s *story) parse(fields []string) arguments {
 	return a
 }
 
-func (s *story) number(text string) int64 {
+func (s *teller) number(text string) int64 {
 	n, err := strconv.ParseInt(text, 10, 64)
 	if err != nil {
 		s.Fatal(err)
@@ -126,7 +78,7 @@ func (s *story) number(text string) int64 {
 	return n
 }
 
-func (s *story) ids(text string) []proto.ServerID {
+func (s *teller) ids(text string) []proto.ServerID {
 	var ids []proto.ServerID
 	for f := range strings.SplitSeq(text, ",") {
 		if f != "" {
@@ -136,7 +88,7 @@ func (s *story) ids(text string) []proto.ServerID {
 	return ids
 }
 
-func (s *story) zxid(text string) proto.Zxid {
+func (s *teller) zxid(text string) proto.Zxid {
 	epoch, counter, ok := strings.Cut(text, ":")
 	if !ok {
 		s.Fatalf("%q is no zxid", text)
@@ -145,7 +97,7 @@ func (s *story) zxid(text string) proto.Zxid {
 }
 
 // txns reads "1:1..1:3,2:1".
-func (s *story) txns(text string) []Txn {
+func (s *teller) txns(text string) []Txn {
 	var txns []Txn
 	for f := range strings.SplitSeq(text, ",") {
 		if f == "" {
@@ -162,7 +114,7 @@ func (s *story) txns(text string) []Txn {
 	return txns
 }
 
-func (s *story) pair(text string) (from, to *host) {
+func (s *teller) pair(text string) (from, to *host) {
 	a, b, ok := strings.Cut(text, ">")
 	if !ok {
 		s.Fatalf("%q: expected A>B", text)
@@ -170,7 +122,7 @@ func (s *story) pair(text string) (from, to *host) {
 	return s.host(proto.ServerID(s.number(a))), s.host(proto.ServerID(s.number(b)))
 }
 
-func (s *story) link(text string) (l *link, down bool) {
+func (s *teller) link(text string) (l *link, down bool) {
 	a, b := s.pair(text)
 	for _, l := range s.links {
 		if l.leader == a && l.learner == b || l.leader == b && l.learner == a {
@@ -181,7 +133,7 @@ func (s *story) link(text string) (l *link, down bool) {
 	return nil, false
 }
 
-func (s *story) run(c []string) {
+func (s *teller) run(c []string) {
 	a := s.parse(c[1:])
 	switch c[0] {
 	case "ensemble":
@@ -219,7 +171,7 @@ func (s *story) run(c []string) {
 	}
 }
 
-func (s *story) begin(a *arguments) {
+func (s *teller) begin(a *arguments) {
 	s.world = newWorld(s.ids(a.keys["voters"]), s.ids(a.keys["observers"]))
 	s.held = map[string]bool{}
 	s.reconfig = slices.Contains(a.words, "reconfig")
@@ -231,7 +183,7 @@ func (s *story) begin(a *arguments) {
 }
 
 // one runs a command for its first argument, a server.
-func (s *story) one(command string, a *arguments) {
+func (s *teller) one(command string, a *arguments) {
 	h := s.host(proto.ServerID(s.number(a.words[0])))
 	switch command {
 	case "propose":
@@ -274,7 +226,7 @@ func (s *story) one(command string, a *arguments) {
 }
 
 // each runs a command for one server.
-func (s *story) each(command string, h *host) {
+func (s *teller) each(command string, h *host) {
 	switch command {
 	case "fake":
 		s.fake[h.id] = true
@@ -301,7 +253,7 @@ func (s *story) each(command string, h *host) {
 	}
 }
 
-func (s *story) carryAll(a *arguments) {
+func (s *teller) carryAll(a *arguments) {
 	l, down := s.link(a.words[0])
 	n := 1 << 20
 	if len(a.words) > 1 {
@@ -316,7 +268,7 @@ func (s *story) carryAll(a *arguments) {
 }
 
 // settle performs writes and carries packets until there is nothing left to do.
-func (s *story) settle() {
+func (s *teller) settle() {
 	for moved := true; moved; {
 		moved = false
 		for _, h := range s.hosts {
@@ -341,7 +293,7 @@ func (s *story) settle() {
 }
 
 // say has a fake server send a packet.
-func (s *story) say(a *arguments) {
+func (s *teller) say(a *arguments) {
 	from, to := s.pair(a.words[0])
 	var p proto.QuorumPacket
 	for p.Type = 1; p.Type.String() != a.words[1]; p.Type++ {
@@ -382,7 +334,7 @@ func (s *story) say(a *arguments) {
 	s.carry(l, true)
 }
 
-func (s *story) show() {
+func (s *teller) show() {
 	for _, h := range s.hosts {
 		if s.fake[h.id] {
 			continue

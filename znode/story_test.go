@@ -1,21 +1,17 @@
 package znode
 
 import (
-	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 
+	"zebu/internal/story"
 	"zebu/proto"
 )
 
-var update = flag.Bool("update", false, "rewrite the expected output in testdata/*.story")
-
-// TestStories runs testdata/*.story. A line that starts with "> " is a command; the lines after it are its output. The
+// TestStories runs testdata/*.story. See package story for their form. The
 // n-th transaction has zxid n and time n. Commands:
 //
 //	options NAME...             start over with these Options
@@ -33,57 +29,14 @@ var update = flag.Bool("update", false, "rewrite the expected output in testdata
 // acl is a list PERMS:SCHEME:ID,... A request of session N comes from ip 10.0.0.N, and after "auth N ID" has that digest
 // identity too.
 func TestStories(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.story")
-	if err != nil || len(files) == 0 {
-		t.Fatal("no stories", err)
-	}
-	for _, f := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(f), ".story"), func(t *testing.T) {
-			text, err := os.ReadFile(f)
-			if err != nil {
-				t.Fatal(err)
-			}
-			got := tell(t, string(text))
-			if *update {
-				if err := os.WriteFile(f, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-				return
-			}
-			want, have := strings.Split(string(text), "\n"), strings.Split(got, "\n")
-			for i := range max(len(want), len(have)) {
-				if i >= len(want) || i >= len(have) || want[i] != have[i] {
-					t.Fatalf("%s:%d:\n got %q\nwant %q", f, i+1, have[min(i, len(have)-1)], want[min(i, len(want)-1)])
-				}
-			}
-		})
-	}
+	story.Run(t, "testdata/*.story", func(t *testing.T) func([]string) string {
+		s := &world{T: t}
+		s.start(nil)
+		return s.run
+	})
 }
 
-// tell runs a story and returns it with the output that came.
-func tell(t *testing.T, text string) string {
-	s := &story{T: t}
-	s.start(nil)
-	var out strings.Builder
-	command := false
-	for line := range strings.Lines(text) {
-		c, ok := strings.CutPrefix(strings.TrimSpace(line), "> ")
-		switch {
-		case ok:
-			command = true
-			out.WriteString(line)
-			out.WriteString(s.run(strings.Fields(c)))
-		case strings.TrimSpace(line) == "" || strings.HasPrefix(line, "#"):
-			command = false
-			out.WriteString(line)
-		case !command:
-			t.Fatalf("output without a command: %q", line)
-		}
-	}
-	return out.String()
-}
-
-type story struct {
+type world struct {
 	*testing.T
 	tree    *Tree
 	planner *Planner
@@ -93,7 +46,7 @@ type story struct {
 	ids     map[int][]proto.ID
 }
 
-func (s *story) start(options []string) {
+func (s *world) start(options []string) {
 	var o Options
 	for _, name := range options {
 		switch name {
@@ -112,7 +65,7 @@ func (s *story) start(options []string) {
 	s.zxid, s.planned, s.ids = 0, nil, map[int][]proto.ID{}
 }
 
-func (s *story) run(c []string) string {
+func (s *world) run(c []string) string {
 	switch c[0] {
 	case "options":
 		s.start(c[1:])
@@ -153,7 +106,7 @@ func (s *story) run(c []string) string {
 	return s.plan(who, c[1:])
 }
 
-func (s *story) look(what, path string) string {
+func (s *world) look(what, path string) string {
 	n := s.tree.Lookup(path)
 	if n == nil {
 		return "none\n"
@@ -192,7 +145,7 @@ func showACL(acl []proto.ACL) string {
 }
 
 // args are the key=value words after a path.
-func (s *story) args(words []string) map[string]string {
+func (s *world) args(words []string) map[string]string {
 	m := map[string]string{"version": "-1", "data": "", "acl": "31:world:anyone", "mode": "0", "ttl": "-1", "session": "0"}
 	for _, w := range words {
 		k, v, ok := strings.Cut(w, "=")
@@ -204,7 +157,7 @@ func (s *story) args(words []string) map[string]string {
 	return m
 }
 
-func (s *story) int(v string) int64 {
+func (s *world) int(v string) int64 {
 	n, err := strconv.ParseInt(v, 0, 64)
 	if err != nil {
 		s.Fatal(err)
@@ -212,7 +165,7 @@ func (s *story) int(v string) int64 {
 	return n
 }
 
-func (s *story) acl(v string) []proto.ACL {
+func (s *world) acl(v string) []proto.ACL {
 	var l []proto.ACL
 	for _, e := range strings.Split(v, ",") {
 		p := strings.SplitN(e, ":", 3)
@@ -229,7 +182,7 @@ func bytesOf(v string) []byte {
 }
 
 // request encodes an operation.
-func (s *story) request(c []string) (proto.OpCode, []byte) {
+func (s *world) request(c []string) (proto.OpCode, []byte) {
 	switch c[0] {
 	case "close":
 		return proto.OpCloseSession, nil
@@ -270,7 +223,7 @@ func (s *story) request(c []string) (proto.OpCode, []byte) {
 	return 0, nil
 }
 
-func (s *story) plan(who int, c []string) string {
+func (s *world) plan(who int, c []string) string {
 	op, body := s.request(c)
 	s.zxid++
 	r := Request{Session: proto.SessionID(who), Cxid: int32(s.zxid), Op: op, Body: body,
@@ -284,7 +237,7 @@ func (s *story) plan(who int, c []string) string {
 }
 
 // show prints a transaction's body.
-func (s *story) show(h *proto.TxnHeader, d *proto.Decoder) string {
+func (s *world) show(h *proto.TxnHeader, d *proto.Decoder) string {
 	var x decoded
 	if err := x.decode(h, h.Type, d); err != nil {
 		s.Fatal(err)
@@ -320,7 +273,7 @@ func (x *txn) show() string {
 }
 
 // log makes a transaction out of nothing and applies it.
-func (s *story) log(c []string) string {
+func (s *world) log(c []string) string {
 	path, words := "", c[1:]
 	if c[0] != "closeSession" {
 		path, words = c[1], c[2:]
@@ -357,7 +310,7 @@ func (s *story) log(c []string) string {
 	return s.apply(append(h.Append(nil), body...))
 }
 
-func (s *story) apply(txn []byte) string {
+func (s *world) apply(txn []byte) string {
 	apply(s.T, s.tree, txn, &s.res)
 	check(s.T, s.tree)
 	s.planner.Applied(s.tree.LastZxid())
