@@ -83,9 +83,11 @@ type Replica struct {
 	fired []Fired
 }
 
-// Fired tells how many watches one change fired.
+// Fired is one change, and how many watches it fired.
 type Fired struct {
 	Type    proto.EventType
+	Path    string // may alias the transaction
+	Size    int    // of the data that was written, in bytes
 	Watches int
 }
 

@@ -181,7 +181,8 @@ func (r *Replica) TakeEnded() []Ended {
 	return ended
 }
 
-// TakeFired returns how many watches the changes since the last call fired. The result is valid until the next Apply.
+// TakeFired returns the changes since the last call and how many watches each fired. The result is valid until the next
+// Apply, and no longer than the transactions.
 func (r *Replica) TakeFired() []Fired {
 	fired := r.fired
 	r.fired = r.fired[:0]
@@ -374,9 +375,7 @@ func (r *Replica) fire(z proto.Zxid) {
 	for i := range r.res.Changes {
 		ch := &r.res.Changes[i]
 		r.hits = r.watches.Fire(r.hits[:0], ch.Type, ch.Path)
-		if len(r.hits) > 0 {
-			r.fired = append(r.fired, Fired{ch.Type, len(r.hits)})
-		}
+		r.fired = append(r.fired, Fired{ch.Type, ch.Path, ch.Size, len(r.hits)})
 		for _, id := range r.hits {
 			c := r.conns[id]
 			if !r.tree.Permits(ch.ACL, proto.PermRead, c.IDs) {

@@ -371,9 +371,6 @@ func (c *conn) handle(req *replica.Request, reads *directReads) error {
 		}
 		c.largest = max(c.largest, len(req.Body))
 		c.noteAudit(req)
-		if ns := namespace(req); ns != "" {
-			c.s.met.WritePerNamespace.Observe(ns, int64(len(req.Body)))
-		}
 	}
 	c.batch = append(c.batch, item{kind: itemRequest, c: c, req: *req})
 	c.batchSize += len(req.Body)
@@ -521,8 +518,8 @@ func (c *conn) read(req *replica.Request, now proto.Millis) replica.Effect {
 	c.received(1)
 	c.record(req.Op, req.Xid, c.s.rep.Applied(), req.At, now, size)
 	c.s.met.ReadLatency.Observe(max(0, int64(now-req.At)))
-	if ns := namespace(req); ns != "" {
-		c.s.met.ReadPerNamespace.Observe(ns, int64(size))
+	if fx.Err == proto.OK {
+		c.s.countRead(req, size)
 	}
 	return fx
 }

@@ -96,16 +96,8 @@ func (c *conn) received(n int64) {
 	c.total.received += n
 }
 
-// namespace is the first element of the path that a request is about, "" if it is about none or about the root. It
-// aliases the request.
-func namespace(req *replica.Request) string {
-	switch req.Op {
-	case proto.OpPing, proto.OpMulti, proto.OpMultiRead, proto.OpSetWatches, proto.OpSetWatches2, proto.OpWhoAmI,
-		proto.OpCloseSession, proto.OpReconfig, proto.OpSync:
-		return ""
-	}
-	d := proto.NewDecoder(req.Body)
-	path := d.Str()
+// namespace is the first element of a path, "" for the root. It aliases the path.
+func namespace(path string) string {
 	if len(path) < 2 || path[0] != '/' {
 		return ""
 	}
@@ -113,9 +105,27 @@ func namespace(req *replica.Request) string {
 	return ns
 }
 
-// countFired counts the watches that the last changes fired, by kind of event.
+// countRead counts a read that found its node, with the size of its reply, under its namespace. Others are not counted:
+// clients could fill the set with names that do not exist.
+func (s *Server) countRead(req *replica.Request, size int) {
+	switch req.Op {
+	case proto.OpExists, proto.OpGetData, proto.OpGetChildren, proto.OpGetChildren2:
+		d := proto.NewDecoder(req.Body)
+		if ns := namespace(d.Str()); ns != "" {
+			s.met.ReadPerNamespace.Observe(ns, int64(size))
+		}
+	}
+}
+
+// countFired counts the last changes under their namespaces, and the watches that they fired by kind of event.
 func (s *Server) countFired() {
 	for _, f := range s.rep.TakeFired() {
+		if ns := namespace(f.Path); ns != "" && f.Type != proto.EventNodeChildrenChanged {
+			s.met.WritePerNamespace.Observe(ns, int64(len(f.Path)+f.Size))
+		}
+		if f.Watches == 0 {
+			continue
+		}
 		n := int64(f.Watches)
 		switch f.Type {
 		case proto.EventNodeCreated:

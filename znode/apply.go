@@ -12,6 +12,7 @@ type Change struct {
 	Type proto.EventType
 	Path string
 	ACL  []proto.ACL // READ on it is needed to be told (spec 4.2); stays valid
+	Size int         // of the data that was written, in bytes
 }
 
 // OpResult is the outcome of one operation of a multi. Type is that of the transaction, OpError if the operation failed
@@ -124,8 +125,8 @@ func (t *Tree) applyCreate(h *proto.TxnHeader, x *txn, st *proto.Stat, res *Resu
 	t.quotaCreated(parentPath, name, x.path, len(x.data))
 	t.Stat(n, st)
 	res.Changes = append(res.Changes,
-		Change{proto.EventNodeCreated, x.path, t.ACL(n)},
-		Change{proto.EventNodeChildrenChanged, watched(parentPath), t.ACL(t.node(parent))})
+		Change{proto.EventNodeCreated, x.path, t.ACL(n), len(x.data)},
+		Change{proto.EventNodeChildrenChanged, watched(parentPath), t.ACL(t.node(parent)), 0})
 	return proto.OK
 }
 
@@ -154,8 +155,8 @@ func (t *Tree) applyDelete(path string, z proto.Zxid, res *Result) proto.ErrCode
 	t.remove(idx, path)
 	t.quotaDeleted(parentPath, name, path, size)
 	res.Changes = append(res.Changes,
-		Change{proto.EventNodeDeleted, path, acl},
-		Change{proto.EventNodeChildrenChanged, watched(parentPath), t.ACL(t.node(parent))})
+		Change{proto.EventNodeDeleted, path, acl, 0},
+		Change{proto.EventNodeChildrenChanged, watched(parentPath), t.ACL(t.node(parent)), 0})
 	return proto.OK
 }
 
@@ -186,7 +187,7 @@ func (t *Tree) applySetData(h *proto.TxnHeader, x *txn, st *proto.Stat, res *Res
 	t.redigest(n)
 	t.Stat(n, st)
 	t.quotaChanged(x.path, 0, delta)
-	res.Changes = append(res.Changes, Change{proto.EventNodeDataChanged, x.path, t.ACL(n)})
+	res.Changes = append(res.Changes, Change{proto.EventNodeDataChanged, x.path, t.ACL(n), len(x.data)})
 	return proto.OK
 }
 
