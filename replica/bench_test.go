@@ -45,6 +45,7 @@ func commitBatch(b *testing.B, r *Replica, log *batchLog, out []byte) []byte {
 	}
 	log.buf, log.ends = log.buf[:0], log.ends[:0]
 	_, out = r.Outputs()
+	r.TakeFired()
 	return out
 }
 
