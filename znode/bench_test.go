@@ -171,3 +171,30 @@ func BenchmarkMillion(b *testing.B) {
 		runtime.KeepAlive(t)
 	}
 }
+
+// BenchmarkSetDataBesideView changes nodes all over a tree of 100,000 of which a view is held: each is the first change
+// of its chunk since, as far as there are so many.
+func BenchmarkSetDataBesideView(b *testing.B) {
+	t, paths := benchTree(b, 100_000)
+	hdr := header(proto.OpSetData, t.LastZxid())
+	data := make([]byte, 100)
+	var res Result
+	var view *View
+	var body []byte
+	b.ReportAllocs()
+	b.ResetTimer()
+	for i := range b.N {
+		if i%300 == 0 {
+			view = t.View()
+		}
+		hdr.Zxid++
+		txn := proto.SetDataTxn{Path: paths[i*331%len(paths)], Data: data, Version: int32(i)}
+		body = txn.Append(body[:0])
+		if err := t.Apply(hdr, body, &res); err != nil || res.Err != proto.OK {
+			b.Fatal(err, res.Err)
+		}
+	}
+	if view.NumNodes() == 0 {
+		b.Fatal("empty view")
+	}
+}

@@ -18,7 +18,7 @@ type View struct {
 	hasDig bool
 }
 
-// View returns an image of the tree as it is. It costs one pointer for every 256 nodes and one for every distinct
+// View returns an image of the tree as it is. It costs one pointer for every 64 nodes and one for every distinct
 // access control list. The tree's next change of a node copies that node's chunk, once a view. Taking a view counts as a
 // mutation, although readers do not notice it.
 func (t *Tree) View() *View {
