@@ -47,7 +47,7 @@ type LinkEvent struct {
 	// goes, by whatever goroutine, and then calls [Link.Resume]. No packets come before that. If the link ends, so does
 	// Snapshot, with an error.
 	Snapshot *bufio.Reader
-	// Sent says that what was given to [Link.Stream] has been written.
+	// Sent says that what was given to [Link.Stream] has been written. What the peer answers may come before.
 	Sent bool
 	// Err says why the link has ended. It is the last event, and does not come after [Link.Close].
 	Err error

@@ -145,24 +145,30 @@ func TestAcceptsLarger(t *testing.T) {
 // the configuration says.
 func TestCallsSmallerBack(t *testing.T) {
 	t.Parallel()
-	peer := listenRaw(t)
-	addr := hostPort(t, peer.Addr())
-	hello := func(h proto.ElectionHello) []byte { return h.Append(nil) }
 	for name, c := range map[string]struct {
-		hello []byte
-		known []Peer
-		tries int // the mesh dials without being asked, too
+		hello func(peer proto.HostPort) []byte
+		known bool
+		tries int // the mesh dials without being asked, too, if it knows the peer
 	}{
-		"unknown":     {hello(proto.ElectionHello{ID: 2, Addrs: []proto.HostPort{addr}}), nil, 1},
-		"wildcard":    {hello(proto.ElectionHello{ID: 2, Addrs: []proto.HostPort{{Host: "0.0.0.0", Port: 3888}}}), []Peer{at(2, addr)}, 2},
-		"only the id": {proto.AppendInt64(nil, 2), []Peer{at(2, addr)}, 2},
+		"unknown": {func(peer proto.HostPort) []byte {
+			return (&proto.ElectionHello{ID: 2, Addrs: []proto.HostPort{peer}}).Append(nil)
+		}, false, 1},
+		"wildcard": {func(peer proto.HostPort) []byte {
+			return (&proto.ElectionHello{ID: 2, Addrs: []proto.HostPort{{Host: "0.0.0.0", Port: peer.Port}}}).Append(nil)
+		}, true, 2},
+		"only the id": {func(proto.HostPort) []byte { return proto.AppendInt64(nil, 2) }, true, 2},
 	} {
 		t.Run(name, func(t *testing.T) {
-			m := newMesh(t, 5, nil, c.known...)
+			peer := listenRaw(t)
+			addr := hostPort(t, peer.Addr())
+			m := newMesh(t, 5, nil)
+			if c.known {
+				m.SetPeers([]Peer{at(2, addr)})
+			}
 			for try := 1; try <= c.tries; try++ {
 				if try == c.tries {
 					caller := dialRaw(t, m.addr)
-					mustWrite(t, caller, c.hello)
+					mustWrite(t, caller, c.hello(addr))
 					mustEnd(t, caller)
 				}
 				back := acceptRaw(t, peer)
