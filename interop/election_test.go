@@ -14,94 +14,102 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/zap/zaptest"
+
 	"zebu/election"
 	"zebu/internal/peers"
 	"zebu/proto"
 	"zebu/quorum"
+	"zebu/transport"
 )
 
-// voter is zebu's election, speaking to Apache's servers over the smallest of transports: enough for the exchange of
-// votes, and for nothing that comes after it.
+// voter is zebu's election on zebu's mesh, among Apache's servers. Nothing comes after the exchange of votes.
 type voter struct {
-	t        *testing.T
-	id       proto.ServerID
-	config   *quorum.Config
-	listener net.Listener
-	begin    time.Time
-
-	inputs    chan func(e *election.Election, now proto.Millis)
+	t         *testing.T
+	id        proto.ServerID
+	config    *quorum.Config
+	mesh      *transport.Mesh
 	decisions chan election.Decision
+	done      chan struct{}
+	waiting   sync.WaitGroup
 
-	mu      sync.Mutex
-	conns   map[proto.ServerID]net.Conn
-	hellos  [][]byte           // what peers said first
-	heard   [][]byte           // their notifications
-	waiting sync.WaitGroup     // goroutines
-	stop    context.CancelFunc // ends them
-	done    <-chan struct{}
+	mu    sync.Mutex
+	heard []*recorded
+}
+
+// recorded is a connection, and all that came from the peer on it.
+type recorded struct {
+	net.Conn
+	v        *voter
+	accepted bool
+	bytes    []byte // guarded by v.mu
+}
+
+func (r *recorded) Read(b []byte) (int, error) {
+	n, err := r.Conn.Read(b)
+	r.v.mu.Lock()
+	defer r.v.mu.Unlock()
+	r.bytes = append(r.bytes, b[:n]...)
+	return n, err
+}
+
+func (v *voter) record(accepted bool) func(net.Conn) (net.Conn, error) {
+	return func(c net.Conn) (net.Conn, error) {
+		r := &recorded{Conn: c, v: v, accepted: accepted}
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		v.heard = append(v.heard, r)
+		return r, nil
+	}
 }
 
 // startVoter makes the member of that id vote until the end of the test.
 func startVoter(t *testing.T, config *quorum.Config, id proto.ServerID, zxid proto.Zxid, epoch proto.Epoch) *voter {
-	ctx, cancel := context.WithCancel(context.Background())
-	l, err := net.Listen("tcp", electionAddr(config, id))
+	v := &voter{t: t, id: id, config: config, decisions: make(chan election.Decision, 10), done: make(chan struct{})}
+	own := config.Member(id).Addrs[0]
+	var err error
+	v.mesh, err = transport.StartMesh(t.Context(), transport.MeshOptions{
+		Net: transport.Net{WrapAccepted: v.record(true), WrapDialed: v.record(false), Log: zaptest.NewLogger(t)},
+		ID:  id, Addrs: []proto.HostPort{{Host: own.Host, Port: own.Election}}, BindTries: 1,
+		HandshakeTimeout: 10 * time.Second, ConnectTimeout: 5 * time.Second, Peers: transport.ElectionPeers(config),
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	v := &voter{
-		t: t, id: id, config: config, listener: l, begin: time.Now(), conns: map[proto.ServerID]net.Conn{}, stop: cancel, done: ctx.Done(),
-		inputs: make(chan func(*election.Election, proto.Millis)), decisions: make(chan election.Decision, 10),
-	}
 	t.Cleanup(v.end)
-	v.waiting.Add(2)
-	go v.accept()
-	go v.loop(zxid, epoch)
-	for _, m := range config.Members {
-		if m.ID != id {
-			v.waiting.Add(1)
-			go v.dial(m.ID)
-		}
-	}
+	v.waiting.Go(func() { v.loop(zxid, epoch) })
 	return v
 }
 
-func electionAddr(c *quorum.Config, id proto.ServerID) string {
-	a := c.Member(id).Addrs[0]
-	return proto.HostPort{Host: a.Host, Port: a.Election}.String()
-}
-
 func (v *voter) end() {
-	v.stop()
-	v.listener.Close()
-	v.mu.Lock()
-	for _, c := range v.conns {
-		c.Close()
-	}
-	v.mu.Unlock()
+	close(v.done)
 	v.waiting.Wait()
+	v.mesh.Close()
 }
 
-// loop owns the election.
+// loop owns the election and the mesh.
 func (v *voter) loop(zxid proto.Zxid, epoch proto.Epoch) {
-	defer v.waiting.Done()
-	now := func() proto.Millis { return proto.Millis(time.Since(v.begin).Milliseconds()) }
+	begin := time.Now()
+	now := func() proto.Millis { return proto.Millis(time.Since(begin).Milliseconds()) }
 	e := election.New(election.Options{ID: v.id, Committed: v.config})
 	e.Start(now(), zxid, epoch)
 	for {
 		r := e.Ready()
 		for i := range r.Messages {
-			v.send(&r.Messages[i])
+			v.mesh.Send(r.Messages[i].To, &r.Messages[i].Notification)
 		}
 		if r.Decision != nil {
 			v.decisions <- *r.Decision
 		}
 		var wake <-chan time.Time
 		if r.Wake != 0 {
-			wake = time.After(time.Until(v.begin.Add(time.Duration(r.Wake) * time.Millisecond)))
+			wake = time.After(time.Until(begin.Add(time.Duration(r.Wake) * time.Millisecond)))
 		}
 		select {
-		case f := <-v.inputs:
-			f(e, now())
+		case <-v.mesh.Wake():
+			for _, event := range v.mesh.Events() {
+				v.take(e, now(), event)
+			}
 		case <-wake:
 			e.Tick(now())
 		case <-v.done:
@@ -110,134 +118,47 @@ func (v *voter) loop(zxid proto.Zxid, epoch proto.Epoch) {
 	}
 }
 
-func (v *voter) input(f func(e *election.Election, now proto.Millis)) {
-	select {
-	case v.inputs <- f:
-	case <-v.done:
+func (v *voter) take(e *election.Election, now proto.Millis, event transport.Event) {
+	switch event := event.(type) {
+	case transport.Received:
+		if err := e.Recv(now, event.From, &event.Notification); err != nil {
+			v.t.Error(err)
+		}
+	case transport.PeerUp:
+		e.PeerUp(now, event.ID)
+	case transport.PeerDown:
+		e.PeerDown(now, event.ID)
 	}
 }
 
-func (v *voter) send(m *election.Message) {
+// split returns what peers have said so far: their hellos and their notifications.
+func (v *voter) split() (hellos, notifications [][]byte) {
+	v.t.Helper()
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if c := v.conns[m.To]; c != nil {
-		body := m.Notification.Append(make([]byte, 4))
-		proto.PutInt32(body, int32(len(body)-4))
-		_, _ = c.Write(body) // a broken connection shows when it is read
-	}
-}
-
-// dial connects to a peer, again and again until it listens. A peer with a greater id dials back after the hello.
-func (v *voter) dial(to proto.ServerID) {
-	defer v.waiting.Done()
-	again := time.NewTicker(50 * time.Millisecond)
-	defer again.Stop()
-	for {
-		if c, err := net.Dial("tcp", electionAddr(v.config, to)); err == nil {
-			mine := v.config.Member(v.id).Addrs[0]
-			hello := proto.ElectionHello{ID: v.id, Addrs: []proto.HostPort{{Host: mine.Host, Port: mine.Election}}}
-			if _, err := c.Write(hello.Append(nil)); err != nil {
-				v.t.Errorf("hello to %d: %v", to, err)
+	for _, r := range v.heard {
+		b := r.bytes
+		if r.accepted {
+			n, err := proto.ElectionHelloSize(b)
+			if err != nil {
+				v.t.Errorf("hello %x: %v", b, err)
 			}
-			if to < v.id {
-				v.keep(to, c)
-			} else {
-				c.Close()
+			if len(b) < n {
+				continue
 			}
-			return
+			hellos = append(hellos, b[:n])
+			b = b[n:]
 		}
-		select {
-		case <-again.C:
-		case <-v.done:
-			return
-		}
-	}
-}
-
-func (v *voter) accept() {
-	defer v.waiting.Done()
-	for {
-		c, err := v.listener.Accept()
-		if err != nil {
-			return
-		}
-		hello, h, err := readHello(c)
-		if err != nil {
-			v.t.Errorf("hello: %v", err)
-			c.Close()
-			continue
-		}
-		v.mu.Lock()
-		v.hellos = append(v.hellos, hello)
-		v.mu.Unlock()
-		if h.ID > v.id {
-			v.waiting.Add(1)
-			go func() {
-				defer v.waiting.Done()
-				v.keep(h.ID, c)
-			}()
-		} else {
-			c.Close() // it is this server that dials
-		}
-	}
-}
-
-func readHello(r io.Reader) ([]byte, proto.ElectionHello, error) {
-	var b []byte
-	var h proto.ElectionHello
-	for {
-		n, err := proto.ElectionHelloSize(b)
-		if err != nil {
-			return b, h, err
-		}
-		if n == len(b) {
-			return b, h, h.Decode(b)
-		}
-		more := make([]byte, n-len(b))
-		if _, err := io.ReadFull(r, more); err != nil {
-			return b, h, err
-		}
-		b = append(b, more...)
-	}
-}
-
-// keep uses a connection until it breaks.
-func (v *voter) keep(peer proto.ServerID, c net.Conn) {
-	v.mu.Lock()
-	if old := v.conns[peer]; old != nil {
-		old.Close()
-	}
-	v.conns[peer] = c
-	v.mu.Unlock()
-	v.input(func(e *election.Election, now proto.Millis) { e.PeerUp(now, peer) })
-	for {
-		var head [4]byte
-		if _, err := io.ReadFull(c, head[:]); err != nil {
-			return
-		}
-		size := binary.BigEndian.Uint32(head[:])
-		if size == 0 || size > proto.MaxNotification {
-			v.t.Errorf("%d sends %d bytes", peer, size)
-			return
-		}
-		body := make([]byte, size)
-		if _, err := io.ReadFull(c, body); err != nil {
-			return
-		}
-		v.mu.Lock()
-		v.heard = append(v.heard, body)
-		v.mu.Unlock()
-		var n proto.Notification
-		if err := n.Decode(body); err != nil {
-			v.t.Errorf("notification of %d: %v\n%x", peer, err, body)
-			return
-		}
-		v.input(func(e *election.Election, now proto.Millis) {
-			if err := e.Recv(now, peer, &n); err != nil {
-				v.t.Error(err)
+		for len(b) >= 4 {
+			n := 4 + int(binary.BigEndian.Uint32(b))
+			if n > len(b) {
+				break
 			}
-		})
+			notifications = append(notifications, b[4:n])
+			b = b[n:]
+		}
 	}
+	return hellos, notifications
 }
 
 // decision awaits the end of the election.
@@ -255,12 +176,11 @@ func (v *voter) decision() election.Decision {
 // check holds what Apache sent to what zebu would have sent in its place, byte by byte.
 func (v *voter) check() {
 	v.t.Helper()
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if len(v.heard) == 0 {
+	hellos, notifications := v.split()
+	if len(notifications) == 0 {
 		v.t.Error("no notification")
 	}
-	for _, b := range v.hellos {
+	for _, b := range hellos {
 		var h proto.ElectionHello
 		if err := h.Decode(b); err != nil || !bytes.Equal(h.Append(nil), b) {
 			v.t.Errorf("hello %x, decoded as %+v: %v", b, h, err)
@@ -270,7 +190,7 @@ func (v *voter) check() {
 			v.t.Errorf("hello of %d is %x, want %x", h.ID, b, want.Append(nil))
 		}
 	}
-	for _, b := range v.heard {
+	for _, b := range notifications {
 		var n proto.Notification
 		if err := n.Decode(b); err != nil || !bytes.Equal(n.Append(nil), b) {
 			v.t.Errorf("notification %x, decoded as %+v: %v", b, n, err)
@@ -420,11 +340,9 @@ func TestZebuJoinsApache(t *testing.T) {
 		t.Errorf("a late voter: %+v", d)
 	}
 	late.check()
-	late.mu.Lock()
-	if len(late.hellos) == 0 {
+	if hellos, _ := late.split(); len(hellos) == 0 {
 		t.Error("no hello; servers with greater ids dial back")
 	}
-	late.mu.Unlock()
 	observer := startVoter(t, config, 4, 0, 0)
 	if d := observer.decision(); d.State != proto.Observing || d.Vote.Leader != 3 || d.Vote.Epoch != 1 {
 		t.Errorf("an observer: %+v", d)
