@@ -30,6 +30,7 @@ type voter struct {
 	config    *quorum.Config
 	mesh      *transport.Mesh
 	decisions chan election.Decision
+	ups       chan proto.ServerID // peers that a connection to was made
 	done      chan struct{}
 	waiting   sync.WaitGroup
 
@@ -64,16 +65,19 @@ func (v *voter) record(accepted bool) func(net.Conn) (net.Conn, error) {
 }
 
 // startVoter makes the member of that id vote until the end of the test.
-func startVoter(t *testing.T, config *quorum.Config, id proto.ServerID, zxid proto.Zxid, epoch proto.Epoch) *voter {
-	v := &voter{t: t, id: id, config: config, decisions: make(chan election.Decision, 10), done: make(chan struct{})}
+func startVoter(t *testing.T, config *quorum.Config, id proto.ServerID, zxid proto.Zxid, epoch proto.Epoch, edit ...func(*transport.MeshOptions)) *voter {
+	v := &voter{t: t, id: id, config: config, decisions: make(chan election.Decision, 10), ups: make(chan proto.ServerID, 100), done: make(chan struct{})}
 	own := config.Member(id).Addrs[0]
-	var err error
-	v.mesh, err = transport.StartMesh(t.Context(), transport.MeshOptions{
+	o := transport.MeshOptions{
 		Net: transport.Net{WrapAccepted: v.record(true), WrapDialed: v.record(false), Log: zaptest.NewLogger(t)},
 		ID:  id, Addrs: []proto.HostPort{{Host: own.Host, Port: own.Election}}, BindTries: 1,
 		HandshakeTimeout: 10 * time.Second, ConnectTimeout: 5 * time.Second, Peers: transport.ElectionPeers(config),
-	})
-	if err != nil {
+	}
+	for _, f := range edit {
+		f(&o)
+	}
+	var err error
+	if v.mesh, err = transport.StartMesh(t.Context(), o); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(v.end)
@@ -126,6 +130,10 @@ func (v *voter) take(e *election.Election, now proto.Millis, event transport.Eve
 		}
 	case transport.PeerUp:
 		e.PeerUp(now, event.ID)
+		select {
+		case v.ups <- event.ID:
+		default: // nobody asks
+		}
 	case transport.PeerDown:
 		e.PeerDown(now, event.ID)
 	}
@@ -170,6 +178,21 @@ func (v *voter) decision() election.Decision {
 	case <-time.After(30 * time.Second):
 		v.t.Fatalf("server %d: no decision", v.id)
 		panic("not reached")
+	}
+}
+
+// connected awaits a connection to a peer.
+func (v *voter) connected(id proto.ServerID) {
+	v.t.Helper()
+	for deadline := time.After(30 * time.Second); ; {
+		select {
+		case up := <-v.ups:
+			if up == id {
+				return
+			}
+		case <-deadline:
+			v.t.Fatalf("server %d: no connection to %d", v.id, id)
+		}
 	}
 }
 
