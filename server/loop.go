@@ -25,25 +25,13 @@ const inlineTxns = 4
 // maxBatchBytes bounds what is planned while the log is busy; the inbox fills meanwhile, and readers wait.
 const maxBatchBytes = 8 << 20
 
-// logJob is one append for the log goroutine; done with its error comes back on the same value.
-type logJob struct {
-	batch *storage.Batch
-	roll  bool // start a new file first
-	err   error
-}
-
 // loop is the replica's single writer: it plans requests into log batches, and applies and answers what is durable.
 type loop struct {
 	s       *Server
 	in      *inbox
-	toLog   chan logJob
-	fromLog chan logJob
+	log     *logQueue
+	fromLog chan logJob // holds all batches that there are: the log's goroutine never waits for the loop
 	calls   chan func() error
-
-	planned *storage.Batch   // being filled
-	spare   []*storage.Batch // empty; with three batches in all one can be planned, one at the log and one being applied
-	logBusy bool
-	roll    bool
 
 	out     []byte
 	touched []*conn
@@ -58,19 +46,25 @@ type loop struct {
 
 func newLoop(s *Server) *loop {
 	l := &loop{
-		s: s, in: newInbox(), toLog: make(chan logJob, 1), fromLog: make(chan logJob, 1), calls: make(chan func() error),
-		planned: new(storage.Batch), spare: []*storage.Batch{new(storage.Batch), new(storage.Batch)},
+		s: s, in: newInbox(), log: newLogQueue(), fromLog: make(chan logJob, batches), calls: make(chan func() error),
 	}
 	l.snapAt = s.nextSnapTrigger()
 	return l
 }
 
-// runLog appends batches until toLog is closed.
+// runLog appends batches until the queue is closed or one fails.
 func (l *loop) runLog() {
 	defer close(l.fromLog)
-	for job := range l.toLog {
+	for {
+		job, ok := l.log.await()
+		if !ok {
+			return
+		}
 		job.err = l.append(job)
 		l.fromLog <- job
+		if job.err != nil {
+			return
+		}
 	}
 }
 
@@ -101,7 +95,7 @@ func logError(err error) error {
 
 // run serves until ctx ends or the server cannot go on; then nothing is acknowledged any more.
 func (l *loop) run(ctx context.Context) error {
-	defer close(l.toLog)
+	defer l.log.close()
 	defer l.in.close()
 	tick := time.NewTicker(tickInterval(l.s.cfg.TickTime))
 	defer tick.Stop()
@@ -131,29 +125,28 @@ func tickInterval(tick proto.Millis) time.Duration {
 	return time.Duration(min(max(tick/4, 10), 500)) * time.Millisecond
 }
 
-// turn plans what has arrived, sends it to the log if that is idle, then applies what the log has made durable: in this
-// order, so that the next fsync runs while the last batch is applied and answered.
+// turn plans what has arrived, then applies what the log has made durable: in this order, so that the log has something to
+// write while the last batch is applied and answered.
 func (l *loop) turn(done *logJob) error {
 	var durable *storage.Batch
 	if done != nil {
-		l.logBusy = false
 		if done.err != nil {
 			return done.err
 		}
 		durable = done.batch
 	}
 	l.s.rep.LendBuffer(l.out[:0])
-	if l.planned.Bytes() < maxBatchBytes || !l.logBusy {
+	if !l.log.full() {
 		l.plan(l.in.take())
 	}
-	if durable == nil && !l.logBusy && l.planned.Len() > 0 && l.planned.Len() <= inlineTxns {
-		job := l.next()
+	if job, ok := l.log.few(inlineTxns); ok {
 		if err := l.append(job); err != nil {
 			return err
 		}
 		durable = job.batch
+	} else {
+		l.log.work.Signal()
 	}
-	l.submit()
 	if durable != nil {
 		if err := l.apply(durable); err != nil {
 			return err
@@ -167,10 +160,12 @@ func (l *loop) turn(done *logJob) error {
 func (l *loop) plan(items []item) {
 	rep, met := l.s.rep, l.s.met
 	rep.Advance(l.s.clock())
-	rep.LendLog(l.planned)
 	if len(items) == 0 {
 		return
 	}
+	l.log.mu.Lock()
+	defer l.log.mu.Unlock()
+	rep.LendLog(l.log.planned)
 	start := time.Now()
 	defer func() { met.PrepProcessTime.Observe(time.Since(start).Milliseconds()) }()
 	met.PrepProcessorQueued.Add(int64(len(items)))
@@ -211,24 +206,6 @@ func (l *loop) connect(it *item) {
 	l.s.state.Unlock()
 }
 
-// submit sends the planned batch to the log if the log is idle.
-func (l *loop) submit() {
-	if l.logBusy || l.planned.Len() == 0 {
-		return
-	}
-	l.toLog <- l.next()
-	l.logBusy = true
-}
-
-// next takes the planned batch, and has an empty one filled from now on.
-func (l *loop) next() logJob {
-	job := logJob{batch: l.planned, roll: l.roll}
-	l.roll = false
-	n := len(l.spare) - 1
-	l.planned, l.spare = l.spare[n], l.spare[:n]
-	return job
-}
-
 // apply carries out a durable batch and hands the answers out.
 func (l *loop) apply(b *storage.Batch) error {
 	var err error
@@ -248,12 +225,7 @@ func (l *loop) apply(b *storage.Batch) error {
 	l.s.state.Unlock()
 	l.sinceSnap += b.Len()
 	l.bytesSinceSnap += int64(b.Bytes())
-	if b.Bytes() > maxBatchBytes {
-		b = new(storage.Batch) // its memory is not needed every time
-	} else {
-		b.Reset()
-	}
-	l.spare = append(l.spare, b)
+	l.log.giveBack(b)
 	if err == nil {
 		l.s.alarmOnDigest()
 		l.maybeSnapshot()
@@ -315,7 +287,9 @@ func (l *loop) finish() {
 func (l *loop) tick() {
 	rep := l.s.rep
 	rep.Advance(l.s.clock())
-	rep.LendLog(l.planned)
+	l.log.mu.Lock()
+	defer l.log.mu.Unlock()
+	rep.LendLog(l.log.planned)
 	for rc := range rep.Conns {
 		c := rc.Handle.(*conn)
 		if seen := c.seen(); seen != c.touchedAt {
@@ -328,9 +302,12 @@ func (l *loop) tick() {
 
 // quiesce waits until everything planned is durable and applied.
 func (l *loop) quiesce() error {
-	for l.submit(); l.logBusy; l.submit() {
-		job := <-l.fromLog
-		l.logBusy = false
+	for !l.log.idle() {
+		l.log.work.Signal()
+		job, ok := <-l.fromLog
+		if !ok {
+			return errors.New("the transaction log has ended")
+		}
 		if job.err != nil {
 			return job.err
 		}
@@ -343,11 +320,13 @@ func (l *loop) quiesce() error {
 
 // drain waits for the batch at the log, so that its writes are on disk, and ends.
 func (l *loop) drain() error {
-	if !l.logBusy {
-		return nil
+	l.log.close()
+	for job := range l.fromLog {
+		if job.err != nil {
+			return job.err
+		}
 	}
-	job := <-l.fromLog
-	return job.err
+	return nil
 }
 
 // do runs f on the loop, between turns, and waits for it. It reports false if the loop has ended. An error of f stops the
@@ -372,7 +351,7 @@ func (l *loop) maybeSnapshot() {
 		return
 	}
 	img := l.s.rep.Image()
-	l.roll = true
+	l.log.rollNext()
 	l.sinceSnap, l.bytesSinceSnap = 0, 0
 	l.snapAt = l.s.nextSnapTrigger()
 	l.s.tasks.Go(func() {
