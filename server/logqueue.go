@@ -51,11 +51,15 @@ func (q *logQueue) await() (logJob, bool) {
 }
 
 // few returns what is planned if it is no more than n transactions and nothing is on its way: then the loop writes it
-// itself.
+// itself. Anything else that is planned is for the log's goroutine, which is woken.
 func (q *logQueue) few(n int) (logJob, bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.away > 0 || q.planned.Len() == 0 || q.planned.Len() > n {
+	if q.planned.Len() == 0 {
+		return logJob{}, false
+	}
+	if q.away > 0 || q.planned.Len() > n {
+		q.work.Signal()
 		return logJob{}, false
 	}
 	return q.take(), true
@@ -81,8 +85,10 @@ func (q *logQueue) giveBack(b *storage.Batch) {
 	q.mu.Lock()
 	q.away--
 	q.spare = append(q.spare, b)
+	if q.planned.Len() > 0 {
+		q.work.Signal()
+	}
 	q.mu.Unlock()
-	q.work.Signal()
 }
 
 // full says that the loop must plan no more for now.

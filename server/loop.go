@@ -144,8 +144,6 @@ func (l *loop) turn(done *logJob) error {
 			return err
 		}
 		durable = job.batch
-	} else {
-		l.log.work.Signal()
 	}
 	if durable != nil {
 		if err := l.apply(durable); err != nil {
