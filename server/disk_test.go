@@ -167,7 +167,9 @@ func checkRestart(t *testing.T, s *Server, cfg *conf.Config, count int) {
 	copied := *cfg
 	copied.DataDir = t.TempDir()
 	copied.DataLogDir = copied.DataDir
+	s.snapshotting.Lock() // a failed snapshot's file is on its way out: let it go first
 	copyDir(t, filepath.Join(cfg.DataDir, "version-2"), filepath.Join(copied.DataDir, "version-2"))
+	s.snapshotting.Unlock()
 	again, err := New(Options{Config: &copied, Log: zaptest.NewLogger(t)})
 	if err != nil {
 		t.Fatal(err)
