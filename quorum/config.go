@@ -1,6 +1,7 @@
 package quorum
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -111,9 +112,7 @@ func (c *Config) SameMembers(o *Config) bool { return c == o || c.lines() == o.l
 
 // Check sorts c's lists and says what ZooKeeper would not run with.
 func (c *Config) Check() error {
-	slices.SortFunc(c.Members, func(a, b Member) int { return int(a.ID - b.ID) })
-	slices.SortFunc(c.Groups, func(a, b Group) int { return int(a.ID - b.ID) })
-	slices.SortFunc(c.Weights, func(a, b Weight) int { return int(a.ID - b.ID) })
+	c.sort()
 	if c.Voters().Len() == 0 {
 		return errors.New("expected a participant")
 	}
@@ -126,6 +125,12 @@ func (c *Config) Check() error {
 	return c.checkGroups()
 }
 
+func (c *Config) sort() {
+	slices.SortFunc(c.Members, func(a, b Member) int { return cmp.Compare(a.ID, b.ID) })
+	slices.SortFunc(c.Groups, func(a, b Group) int { return cmp.Compare(a.ID, b.ID) })
+	slices.SortFunc(c.Weights, func(a, b Weight) int { return cmp.Compare(a.ID, b.ID) })
+}
+
 func (c *Config) checkGroups() error {
 	var grouped Set
 	for _, g := range c.Groups {
@@ -136,10 +141,10 @@ func (c *Config) checkGroups() error {
 			}
 			m := c.Member(id)
 			if m == nil {
-				return fmt.Errorf("group %d names server %d, which has no server line", g.ID, id)
+				return malformed{fmt.Errorf("group %d names server %d, which has no server line", g.ID, id)}
 			}
 			if m.Observer && !slices.ContainsFunc(c.Weights, func(w Weight) bool { return w.ID == id }) {
-				return fmt.Errorf("group %d names server %d, an observer without a weight", g.ID, id)
+				return malformed{fmt.Errorf("group %d names server %d, an observer without a weight", g.ID, id)}
 			}
 		}
 	}

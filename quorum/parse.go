@@ -14,6 +14,18 @@ import (
 // new members with newlines for commas. Lines are those of Java's properties files without escapes; of two lines for
 // the same thing the last one counts. Errors name the line. Nothing of text is kept.
 func ParseConfig(text string) (*Config, error) {
+	c, err := parseLines(text)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.Check(); err != nil {
+		return nil, fmt.Errorf("configuration: %w", err)
+	}
+	return c, nil
+}
+
+// parseLines reads the lines of a configuration and looks at each by itself alone.
+func parseLines(text string) (*Config, error) {
 	c := &Config{}
 	n := 0
 	for line := range strings.SplitSeq(strings.Clone(text), "\n") {
@@ -28,9 +40,6 @@ func ParseConfig(text string) (*Config, error) {
 		if err := c.parseLine(line); err != nil {
 			return nil, fmt.Errorf("configuration, line %d: %w", n, err)
 		}
-	}
-	if err := c.Check(); err != nil {
-		return nil, fmt.Errorf("configuration: %w", err)
 	}
 	return c, nil
 }
@@ -56,7 +65,7 @@ func (c *Config) parseLine(line string) error {
 	if key == "version" {
 		v, err := strconv.ParseInt(value, 16, 64)
 		if err != nil {
-			return fmt.Errorf("version %q: expected a hexadecimal number", value)
+			return malformed{fmt.Errorf("version %q: expected a hexadecimal number", value)}
 		}
 		c.Version = proto.Zxid(v)
 		return nil
@@ -76,7 +85,7 @@ func (c *Config) Set(key, value string) error {
 	}
 	id, err := strconv.ParseInt(number, 10, 64)
 	if err != nil || id < 0 {
-		return errors.New("expected a number, 0 or more, behind the dot")
+		return malformed{errors.New("expected a number, 0 or more, behind the dot")}
 	}
 	switch kind {
 	case "server":
@@ -102,7 +111,7 @@ func (c *Config) parseGroup(id int64, value string) error {
 	for s := range strings.SplitSeq(value, ":") {
 		sid, err := strconv.ParseInt(s, 10, 64)
 		if err != nil {
-			return fmt.Errorf("%q: expected server ids between colons", value)
+			return malformed{fmt.Errorf("%q: expected server ids between colons", value)}
 		}
 		g.Servers = append(g.Servers, proto.ServerID(sid))
 	}
@@ -119,7 +128,7 @@ func (c *Config) parseGroup(id int64, value string) error {
 func (c *Config) parseWeight(id proto.ServerID, value string) error {
 	v, err := strconv.ParseInt(value, 10, 64)
 	if err != nil || v < 0 || v > maxWeight {
-		return fmt.Errorf("%q: expected a whole number from 0 to %d", value, int64(maxWeight))
+		return malformed{fmt.Errorf("%q: expected a whole number from 0 to %d", value, int64(maxWeight))}
 	}
 	for i := range c.Weights {
 		if c.Weights[i].ID == id {
@@ -131,9 +140,11 @@ func (c *Config) parseWeight(id proto.ServerID, value string) error {
 	return nil
 }
 
-// errMember tells the shape of a server line.
-var errMember = errors.New("expected host:quorumPort:electionPort[:participant|observer][;[clientHost:]clientPort], " +
-	"an IPv6 address in brackets, several addresses separated by |")
+// memberForm tells the shape of a server line.
+const memberForm = "host:quorumPort:electionPort[:participant|observer][;[clientHost:]clientPort], " +
+	"an IPv6 address in brackets, several addresses separated by |"
+
+var errMember = errors.New("expected " + memberForm)
 
 // ParseMember reads what stands behind "server.N=". A role left out is participant; a client port alone is that port of
 // all addresses, 0.0.0.0.
@@ -205,7 +216,7 @@ func parsePeer(parts []string) (PeerAddr, error) {
 
 // isHost says whether s may be a name or an address: nothing that would be read otherwise in another place.
 func isHost(s string) bool {
-	return s != "" && !strings.ContainsAny(s, "[]|;,=") && !strings.ContainsFunc(s, func(r rune) bool {
+	return s != "" && !strings.ContainsAny(s, `[]|;,=\`) && !strings.ContainsFunc(s, func(r rune) bool {
 		return !unicode.IsPrint(r) || unicode.IsSpace(r)
 	})
 }
@@ -224,9 +235,13 @@ func hostParts(s string) ([]string, error) {
 }
 
 func portNumber(s string) (int, error) {
-	n, err := strconv.ParseUint(s, 10, 16)
-	if err != nil {
-		return 0, fmt.Errorf("%q: expected a number from 0 to 65535", s)
+	n, err := strconv.ParseInt(s, 10, 32)
+	if err == nil && n >= 0 && n <= 65535 {
+		return int(n), nil
 	}
-	return int(n), nil
+	fault := fmt.Errorf("%q: expected a number from 0 to 65535", s)
+	if err == nil {
+		return 0, malformed{fault}
+	}
+	return 0, fault
 }

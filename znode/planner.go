@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"zebu/proto"
+	"zebu/quorum"
 )
 
 // Request is a client's write request as the planner sees it. Nothing in it is kept.
@@ -29,6 +30,9 @@ type Planner struct {
 	acl    []proto.ACL // space for FixupACL
 	path   []byte      // space for a sequential node's path
 
+	ensemble     Ensemble // no configuration: standalone
+	reconfigured *quorum.Config
+
 	// shortened: a closeSession was left without its list. It gets no digest either, because a reader that expects a list
 	// would take the digest for one.
 	shortened bool
@@ -46,13 +50,13 @@ const typeOffset = 28 // of the type in an encoded proto.TxnHeader
 
 // Plan appends the transaction z for r to dst: header, body and digest. A request that must fail becomes an error
 // transaction (spec 2.2), a multi that must fail one that changes nothing. Besides what clients may write, it plans
-// createSession, closeSession and deleteContainer for the server itself; it refuses anything else, reconfig included,
-// as unimplemented.
+// createSession, closeSession and deleteContainer for the server itself, and on a leader reconfig ([Planner.SetEnsemble]);
+// it refuses anything else as unimplemented.
 //
 // A session with very many ephemeral nodes makes a closeSession transaction of any size: whoever reads logs and
 // proposals must not apply the client's packet limit to them (scenario 34).
 func (p *Planner) Plan(dst []byte, r *Request, z proto.Zxid, now proto.Millis) []byte {
-	p.req, p.now, p.shortened = r, now, false
+	p.req, p.now, p.shortened, p.reconfigured = r, now, false, nil
 	p.o.begin(z)
 	start := len(dst)
 	h := proto.TxnHeader{ClientID: r.Session, Cxid: r.Cxid, Zxid: z, Time: now, Type: r.Op}
@@ -84,7 +88,8 @@ func (p *Planner) plan(dst []byte, op proto.OpCode, d *proto.Decoder) ([]byte, p
 	case proto.OpMulti:
 		return p.planMulti(dst, d)
 	case proto.OpReconfig:
-		return dst, op, p.planReconfig(d)
+		dst, err := p.planReconfig(dst, d)
+		return dst, op, err
 	case proto.OpSetACL:
 		return p.planSetACL(dst, d)
 	case proto.OpDeleteContainer:
@@ -111,20 +116,6 @@ func (p *Planner) planSub(dst []byte, op proto.OpCode, d *proto.Decoder) ([]byte
 		return p.planCheck(dst, d)
 	}
 	return dst, op, proto.ErrUnimplemented
-}
-
-// planReconfig refuses: a server that can reconfigure must not pass the request on. What it answers and in which order is
-// a standalone ZooKeeper's.
-func (p *Planner) planReconfig(d *proto.Decoder) proto.ErrCode {
-	var r proto.ReconfigRequest
-	r.Decode(d)
-	switch {
-	case d.Err() != nil:
-		return proto.ErrMarshalling
-	case !p.o.t.opts.Reconfig:
-		return proto.ErrReconfigDisabled
-	}
-	return orElse(p.req.SessionErr, proto.ErrUnimplemented)
 }
 
 func undecodable(d *proto.Decoder) proto.ErrCode {

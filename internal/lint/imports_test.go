@@ -15,7 +15,7 @@ var cores = map[string][]string{
 	"quorum":   {"zebu/proto"},
 	"election": {"zebu/proto", "zebu/quorum"},
 	"zab":      {"zebu/proto", "zebu/quorum"},
-	"znode":    {"zebu/proto"},
+	"znode":    {"zebu/proto", "zebu/quorum"},
 	"session":  {"zebu/proto"},
 	"watch":    {"zebu/proto"},
 	"replica":  {"zebu/proto", "zebu/quorum", "zebu/znode", "zebu/session", "zebu/watch"},
