@@ -16,8 +16,8 @@ type Ensemble struct {
 	// Synced are the leader itself and those that follow it as participants, not as observers, and are in sync. The new
 	// configuration must have a quorum among them.
 	Synced quorum.Set
-	// Rules are the settings that a new configuration is held to.
-	Rules quorum.Rules
+	// Standalone and MultiAddress are standaloneEnabled and multiAddress.enabled.
+	Standalone, MultiAddress bool
 }
 
 // SetEnsemble tells a leader's planner what has become of its ensemble: at the start of its epoch, when a configuration
@@ -72,7 +72,7 @@ func (e *Ensemble) next(r *proto.ReconfigRequest) (*quorum.Config, proto.ErrCode
 	case r.CurConfigID != -1 && proto.Zxid(r.CurConfigID) != e.Config.Version:
 		return nil, proto.ErrBadVersion
 	}
-	next, err := e.Config.Next(r, e.Rules)
+	next, err := e.Config.Next(r, quorum.Rules{Standalone: e.Standalone, MultiAddress: e.MultiAddress})
 	switch {
 	case errors.Is(err, quorum.ErrMalformed):
 		return nil, proto.ErrMarshalling
