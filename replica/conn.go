@@ -20,6 +20,8 @@ type Conn struct {
 
 	hasReadOnly bool // the handshake carried the readOnly byte, so its answer must
 	open        bool // holds a slot
+	gone        bool // has been disconnected
+	touched     bool // is among those that a learner has heard of
 
 	// submitted and completed number this connection's writes; reads that arrive behind a write in flight wait in queue.
 	submitted, completed uint64
@@ -68,8 +70,8 @@ func (c *Conn) Busy() bool { return c.submitted != c.completed || len(c.queue) >
 // with Op createSession; a refused client gets a zero answer and its connection closed.
 func (r *Replica) Connect(c *Conn, req *proto.ConnectRequest, at proto.Millis) {
 	c.hasReadOnly = req.HasReadOnly
-	if req.LastZxidSeen > r.applied {
-		r.emit(Output{Conn: c, Start: len(r.buf), End: len(r.buf), Close: true})
+	if req.LastZxidSeen > r.applied || r.role == idle {
+		r.hangUp(c)
 		return
 	}
 	c.Timeout = session.Negotiate(req.Timeout, r.opt.MinSessionTimeout, r.opt.MaxSessionTimeout)
@@ -82,36 +84,58 @@ func (r *Replica) Connect(c *Conn, req *proto.ConnectRequest, at proto.Millis) {
 		c.Session = r.ids.Next()
 	}
 	r.attach(c)
+	create := &Request{Op: proto.OpCreateSession, Body: proto.AppendInt32(nil, c.Timeout), At: at}
+	if r.role == learning {
+		r.touch(c)
+		r.forward(c, c.Session, create, "")
+		return
+	}
 	r.tracker.Track(c.Session, c.Timeout, r.now.Mono)
 	r.tracker.SetOwner(c.Session, c.owner())
-	r.plan(c, c.Session, &Request{Op: proto.OpCreateSession, Body: proto.AppendInt32(nil, c.Timeout), At: at})
+	r.plan(c, c.owner(), c.Session, create)
 }
 
-// owner is c's number in the session tracker, where 0 is nobody.
+// owner is c's number in the session tracker, where 0 is nobody. Learners' links have negative numbers.
 func (c *Conn) owner() session.Owner { return session.Owner(c.ID) + 1 }
 
 func (r *Replica) sessionKnown(id proto.SessionID) bool {
+	if r.role == learning {
+		_, ok := r.table.Timeout(id)
+		return ok || r.bySession[id] != nil
+	}
 	_, ok := r.tracker.Timeout(id)
 	return ok
 }
 
-// resume lets a client continue its session if it knows the password and the session is alive. The connection that held
-// it until now is closed.
+// resume lets a client continue its session if it knows the password and the session is alive, which a learner asks
+// its leader. The connection that held it until now is closed.
 func (r *Replica) resume(c *Conn, req *proto.ConnectRequest, at proto.Millis) {
-	alive := r.tracker.Check(req.SessionID, r.tracker.Owner(req.SessionID)) == proto.OK
-	if !alive || !session.CheckPassword(req.SessionID, req.Passwd) {
+	if !session.CheckPassword(req.SessionID, req.Passwd) {
 		r.answerConnect(c, false, at)
 		return
 	}
-	if old := r.bySession[req.SessionID]; old != nil && old != c {
-		r.emit(Output{Conn: old, Close: true, Start: len(r.buf), End: len(r.buf)})
-		r.Disconnect(old)
+	if r.role == learning {
+		c.Session = req.SessionID
+		r.revalidate(c, at)
+		return
+	}
+	if r.tracker.Check(req.SessionID, r.tracker.Owner(req.SessionID)) != proto.OK {
+		r.answerConnect(c, false, at)
+		return
 	}
 	c.Session = req.SessionID
-	r.attach(c)
+	r.attachInstead(c)
 	r.tracker.SetOwner(c.Session, c.owner())
 	r.tracker.Track(c.Session, c.Timeout, r.now.Mono)
 	r.answerConnect(c, true, at)
+}
+
+// attachInstead makes c its session's connection in place of the one that held it until now, which is closed.
+func (r *Replica) attachInstead(c *Conn) {
+	if old := r.bySession[c.Session]; old != nil && old != c {
+		r.hangUp(old)
+	}
+	r.attach(c)
 }
 
 // attach gives c a slot and makes it its session's connection.
@@ -130,6 +154,7 @@ func (r *Replica) attach(c *Conn) {
 // Disconnect forgets a connection and its watches. Its session lives on until it expires. A second call does nothing.
 func (r *Replica) Disconnect(c *Conn) {
 	c.queue, c.queueBuf = nil, nil
+	c.gone = true
 	if !c.open {
 		return
 	}
@@ -144,8 +169,12 @@ func (r *Replica) Disconnect(c *Conn) {
 
 // Touch notes a sign of life from the connection's client at the given monotonic time.
 func (r *Replica) Touch(c *Conn, at proto.Millis) {
-	if c.open {
+	switch {
+	case !c.open:
+	case r.role == leading:
 		r.tracker.Touch(c.Session, at)
+	case r.role == learning:
+		r.touch(c)
 	}
 }
 

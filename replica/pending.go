@@ -33,6 +33,15 @@ func (q *pendingQueue) push(p pendingWrite) {
 	q.n++
 }
 
+// at returns the i-th oldest entry.
+func (q *pendingQueue) at(i int) *pendingWrite { return &q.ring[(q.head+i)%len(q.ring)] }
+
+// clear forgets all entries.
+func (q *pendingQueue) clear() {
+	clear(q.ring)
+	q.head, q.n = 0, 0
+}
+
 // waitsFor says whether the oldest entry waits for z or less.
 func (q *pendingQueue) waitsFor(z proto.Zxid) bool { return q.n > 0 && q.ring[q.head].zxid <= z }
 

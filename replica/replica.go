@@ -26,9 +26,19 @@ type Log interface {
 	End(buf []byte, z proto.Zxid)
 }
 
+// role is what the replica does with writes.
+type role uint8
+
+const (
+	idle     role = iota // serves nobody
+	leading              // plans them
+	learning             // forwards them to the leader
+)
+
 // Options are a replica's settings.
 type Options struct {
 	ServerID          proto.ServerID
+	QuorumSync        bool         // zebu.sync.quorum: a sync waits for a commit that is proposed after it came
 	Tick              proto.Millis // expiry granularity (tickTime)
 	MinSessionTimeout int32        // milliseconds
 	MaxSessionTimeout int32
@@ -57,9 +67,12 @@ type Replica struct {
 	watches *watch.Registry
 	now     Clock
 
+	role     role
 	log      Log
 	proposed proto.Zxid // last zxid planned
 	applied  proto.Zxid // last zxid applied
+	upstream upstream   // what a learner has for its leader
+	barrier  proto.Zxid // transaction that syncs wait for, planned since the last [Replica.EndTurn]; 0 if none was
 
 	fuzzyUntil proto.Zxid // while replaying: the snapshot loaded may hold effects up to here
 
@@ -107,7 +120,7 @@ type Counts struct {
 }
 
 // New returns a replica with an empty tree. Load a snapshot through [Replica.Loader], replay transactions through
-// [Replica.Replay], then call [Replica.Lead].
+// [Replica.Replay], then call [Replica.Lead] or give it to a [Member].
 func New(opt Options) *Replica {
 	return &Replica{
 		opt: opt, bySession: map[proto.SessionID]*Conn{}, watches: watch.New(), tree: znode.New(opt.Znode),
@@ -118,40 +131,6 @@ func New(opt Options) *Replica {
 func (r *Replica) Advance(now Clock) {
 	now.Mono = max(now.Mono, r.now.Mono)
 	r.now = now
-}
-
-// Lead makes the replica plan writes, after the last zxid applied: it starts to track all known sessions, with their full timeouts, and
-// drops ephemeral nodes left without a session (spec 10.3, scenario 35).
-func (r *Replica) Lead() error {
-	ids, err := session.NewIDs(r.opt.ServerID, r.now.Wall, r.opt.Znode.ExtendedTypes)
-	if err != nil {
-		return err
-	}
-	r.ids = ids
-	r.planner = znode.NewPlanner(r.tree)
-	r.tracker = session.NewTracker(r.opt.Tick)
-	r.proposed = r.applied
-	r.nextReap = r.now.Mono + r.opt.ReapInterval
-	for id, timeout := range r.table.All {
-		r.tracker.Track(id, timeout, r.now.Mono)
-	}
-	r.dropOrphans()
-	return nil
-}
-
-// dropOrphans removes the ephemerals of sessions that do not exist. No transaction says so, as in ZooKeeper; if there were
-// any ([Counts].Orphans) the caller must write a snapshot, because the log that follows does not fit the state on disk.
-func (r *Replica) dropOrphans() {
-	var orphans []proto.SessionID
-	for s := range r.tree.EphemeralOwners() {
-		if _, ok := r.table.Timeout(s); !ok {
-			orphans = append(orphans, s)
-		}
-	}
-	r.counts.Orphans += int64(len(orphans))
-	for _, s := range orphans {
-		r.tree.KillSession(s, r.applied)
-	}
 }
 
 // LendLog gives the batch that the next transactions are planned into.

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"zebu/proto"
+	"zebu/session"
 	"zebu/znode"
 )
 
@@ -27,9 +28,12 @@ func (r *Replica) Submit(c *Conn, req *Request) {
 	switch {
 	case !c.open:
 	case IsWrite(req.Op) && req.Refuse == proto.OK:
-		r.plan(c, c.Session, req)
-	case req.Op == proto.OpSync && req.Refuse == proto.OK:
-		r.sync(c, req)
+		if r.role == learning {
+			r.forward(c, c.Session, req, "")
+		} else {
+			r.plan(c, c.owner(), c.Session, req)
+		}
+	case req.Op == proto.OpSync && r.sync(c, req):
 	default:
 		q := queued{req: *req, after: c.submitted}
 		q.req.Body = c.keep(req.Body)
@@ -65,11 +69,12 @@ func (r *Replica) Settle() {
 	r.runnable = r.runnable[:0]
 }
 
-// plan turns a write of session s into the next transaction. c is nil for the server's own writes.
-func (r *Replica) plan(c *Conn, s proto.SessionID, req *Request) {
+// plan turns a write of session s into the next transaction. c is nil if the answer is not due here; owner is who serves the
+// session, 0 for the server's own writes.
+func (r *Replica) plan(c *Conn, owner session.Owner, s proto.SessionID, req *Request) {
 	zr := znode.Request{Session: s, Cxid: req.Xid, Op: req.Op, Body: req.Body, IDs: req.IDs}
-	if c != nil && req.Op != proto.OpCreateSession {
-		zr.SessionErr = r.tracker.Check(s, c.owner())
+	if owner != 0 && req.Op != proto.OpCreateSession {
+		zr.SessionErr = r.tracker.Check(s, owner)
 	}
 	r.proposed++
 	buf := r.planner.Plan(r.log.Begin(), &zr, r.proposed, r.now.Wall)
@@ -83,28 +88,51 @@ func (r *Replica) plan(c *Conn, s proto.SessionID, req *Request) {
 	r.pending.push(pendingWrite{zxid: r.proposed, conn: c, xid: req.Xid, op: req.Op, at: req.At})
 }
 
-// sync answers when everything planned before it is applied (spec 2.5).
-func (r *Replica) sync(c *Conn, req *Request) {
+// sync answers when everything planned before it is applied (spec 2.5). It reports false if the request must be refused.
+func (r *Replica) sync(c *Conn, req *Request) bool {
+	if req.Refuse != proto.OK {
+		return false
+	}
 	d := proto.NewDecoder(req.Body)
 	var body proto.PathRequest
-	body.Decode(&d)
-	if d.Err() != nil {
-		body.Path = ""
+	if body.Decode(&d); d.Err() != nil {
+		req.Refuse = proto.ErrMarshalling
+		return false
 	}
+	path := strings.Clone(body.Path)
+	if r.role == learning {
+		r.forward(c, c.Session, req, path)
+		return true
+	}
+	r.planBarrier()
 	c.submitted++
-	p := pendingWrite{zxid: r.proposed, conn: c, xid: req.Xid, op: proto.OpSync, at: req.At, path: string([]byte(body.Path))}
-	if d.Err() != nil {
-		p.op = proto.OpError
-	}
-	r.pending.push(p)
+	r.pending.push(pendingWrite{zxid: r.proposed, conn: c, xid: req.Xid, op: proto.OpSync, at: req.At, path: path})
+	return true
 }
+
+// planBarrier plans, if options say so, a transaction that does nothing, for a sync to wait for: once it is committed, a quorum
+// followed this leader after the sync had come, so that whatever any leader had committed until then is applied. All
+// syncs that came before the proposals of this turn are sent share one.
+func (r *Replica) planBarrier() {
+	if !r.opt.QuorumSync || r.barrier != 0 {
+		return
+	}
+	r.plan(nil, 0, 0, &Request{Op: proto.OpError})
+	r.barrier = r.proposed
+}
+
+// EndTurn says that what has been planned is about to be sent to followers.
+func (r *Replica) EndTurn() { r.barrier = 0 }
 
 // Tick expires sessions and removes containers and TTL nodes that are due.
 func (r *Replica) Tick() {
+	if r.role != leading {
+		return
+	}
 	r.due = r.tracker.Due(r.now.Mono, r.due[:0])
 	for _, s := range r.due {
 		r.counts.ExpiredSessions++
-		r.plan(nil, s, &Request{Op: proto.OpCloseSession})
+		r.plan(nil, 0, s, &Request{Op: proto.OpCloseSession})
 	}
 	if r.now.Mono < r.nextReap {
 		return
@@ -113,12 +141,12 @@ func (r *Replica) Tick() {
 	r.reap = r.tree.Reapable(r.now.Wall, r.opt.MaxNeverUsed, r.opt.ReapPerCheck, r.reap[:0])
 	for _, path := range r.reap {
 		body := proto.PathRequest{Path: path}
-		r.plan(nil, 0, &Request{Op: proto.OpDeleteContainer, Body: body.Append(nil)})
+		r.plan(nil, 0, 0, &Request{Op: proto.OpDeleteContainer, Body: body.Append(nil)})
 	}
 }
 
-// Apply carries out a committed transaction that this replica planned: it changes the tree, fires watches and answers
-// the request. An error means corruption; the server must stop.
+// Apply carries out a committed transaction: it changes the tree, fires watches and answers the request if it came through this
+// server. An error means corruption; the server must stop.
 func (r *Replica) Apply(txn []byte) error {
 	d := proto.NewDecoder(txn)
 	var hdr proto.TxnHeader
@@ -133,7 +161,14 @@ func (r *Replica) Apply(txn []byte) error {
 		return err
 	}
 	r.fire(hdr.Zxid)
-	r.planner.Applied(hdr.Zxid)
+	switch r.role {
+	case leading:
+		r.planner.Applied(hdr.Zxid)
+	case learning:
+		if err := r.own(&hdr); err != nil {
+			return err
+		}
+	}
 	r.answerUpTo(hdr.Zxid, &r.res)
 	if hdr.Type == proto.OpCloseSession {
 		if r.opt.Audit {
@@ -219,13 +254,12 @@ func (r *Replica) checkDigest(z proto.Zxid) error {
 // endSession drops what the server keeps for a session that has ended. If the client closed it, the answer has ended the
 // connection; if it expired, this does.
 func (r *Replica) endSession(s proto.SessionID) {
-	r.tracker.Remove(s)
-	c := r.bySession[s]
-	if c == nil {
-		return
+	if r.role == leading {
+		r.tracker.Remove(s)
 	}
-	r.emit(Output{Conn: c, Start: len(r.buf), End: len(r.buf), Close: true})
-	r.Disconnect(c)
+	if c := r.bySession[s]; c != nil {
+		r.hangUp(c)
+	}
 }
 
 // answerUpTo answers what waited for transactions up to z; res is the outcome of z itself.
@@ -298,8 +332,6 @@ func (r *Replica) runRead(c *Conn, req *Request) {
 func (r *Replica) answerWrite(c *Conn, p *pendingWrite, res *znode.Result) {
 	code := proto.OK
 	switch {
-	case p.op == proto.OpError: // a sync that could not be decoded
-		p.op, code = proto.OpSync, proto.ErrMarshalling
 	case p.op != proto.OpSync && p.op != proto.OpMulti:
 		code = res.Err
 	case p.op == proto.OpMulti && res.Type == proto.OpError:

@@ -1,0 +1,98 @@
+package replica
+
+import (
+	"slices"
+
+	"zebu/proto"
+	"zebu/session"
+	"zebu/znode"
+)
+
+// Lead makes a standalone server's replica plan writes, after the last zxid applied: it starts to track all known sessions,
+// with their full timeouts, and drops ephemeral nodes left without a session (spec 10.3, scenario 35).
+func (r *Replica) Lead() error {
+	for _, s := range r.orphans() {
+		// No transaction says so, as in ZooKeeper; if there were any ([Counts].Orphans) the caller must write a snapshot, because
+		// the log that follows does not fit the state on disk.
+		r.tree.KillSession(s, r.applied)
+	}
+	return r.lead(r.applied)
+}
+
+// lead makes the replica plan writes after a zxid.
+func (r *Replica) lead(after proto.Zxid) error {
+	if err := r.nameSessions(); err != nil {
+		return err
+	}
+	r.role = leading
+	r.planner = znode.NewPlanner(r.tree)
+	r.tracker = session.NewTracker(r.opt.Tick)
+	r.proposed = after
+	r.barrier = 0
+	r.nextReap = r.now.Mono + r.opt.ReapInterval
+	for id, timeout := range r.table.All {
+		r.tracker.Track(id, timeout, r.now.Mono)
+	}
+	return nil
+}
+
+// nameSessions prepares the ids of new sessions, of which a server makes one row for its whole life.
+func (r *Replica) nameSessions() (err error) {
+	if r.ids == nil {
+		r.ids, err = session.NewIDs(r.opt.ServerID, r.now.Wall, r.opt.Znode.ExtendedTypes)
+	}
+	return err
+}
+
+// learn makes the replica forward writes to the leader.
+func (r *Replica) learn() error {
+	if err := r.nameSessions(); err != nil {
+		return err
+	}
+	r.role = learning
+	return nil
+}
+
+// retire ends every connection and forgets what was on its way: it is not known whether it will be committed, and clients
+// are not told either way. The state stays.
+func (r *Replica) retire() {
+	r.role = idle
+	for _, c := range r.conns {
+		if c != nil {
+			r.hangUp(c)
+		}
+	}
+	for _, v := range r.upstream.revalidating {
+		r.hangUp(v.conn)
+	}
+	r.upstream.clear()
+	r.pending.clear()
+	clear(r.runnable)
+	r.runnable = r.runnable[:0]
+	r.planner, r.tracker = nil, nil
+}
+
+// hangUp ends a connection without an answer.
+func (r *Replica) hangUp(c *Conn) {
+	r.emit(Output{Conn: c, Start: len(r.buf), End: len(r.buf), Close: true})
+	r.Disconnect(c)
+}
+
+// orphans returns the sessions that own ephemeral nodes and do not exist, in order.
+func (r *Replica) orphans() []proto.SessionID {
+	var orphans []proto.SessionID
+	for s := range r.tree.EphemeralOwners() {
+		if _, ok := r.table.Timeout(s); !ok {
+			orphans = append(orphans, s)
+		}
+	}
+	slices.Sort(orphans)
+	r.counts.Orphans += int64(len(orphans))
+	return orphans
+}
+
+// adopt takes over the state of another replica, which is given up. Nobody may be connected.
+func (r *Replica) adopt(o *Replica) {
+	r.tree, r.table, r.applied, r.fuzzyUntil = o.tree, o.table, o.applied, o.fuzzyUntil
+	r.counts.DigestMismatches += o.counts.DigestMismatches
+}
