@@ -79,8 +79,8 @@ func (c *Config) parseLine(line string) error {
 // Set takes one server.N, group.G or weight.N line, in place of an earlier one for the same key. Its error says what was
 // expected, without the key.
 func (c *Config) Set(key, value string) error {
-	kind, number, _ := strings.Cut(key, ".")
-	if kind != "server" && kind != "group" && kind != "weight" {
+	kind, number, dotted := strings.Cut(key, ".")
+	if kind != "group" && kind != "weight" && (kind != "server" || !dotted) {
 		return errors.New("expected server.N, group.N or weight.N")
 	}
 	id, err := strconv.ParseInt(number, 10, 64)
