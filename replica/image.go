@@ -84,3 +84,13 @@ func (r *Replica) Replay(hdr *proto.TxnHeader, body []byte) error {
 	}
 	return err
 }
+
+// replay is Replay of an encoded transaction.
+func (r *Replica) replay(txn []byte) error {
+	d := proto.NewDecoder(txn)
+	var hdr proto.TxnHeader
+	if hdr.Decode(&d); d.Err() != nil {
+		return fmt.Errorf("transaction after %v: header: %w", r.applied, d.Err())
+	}
+	return r.Replay(&hdr, d.Rest())
+}

@@ -152,6 +152,23 @@ func (l *Leader) setRules() {
 // Epoch is the epoch being led, or the least that it can become while learners have not reported.
 func (l *Leader) Epoch() proto.Epoch { return l.epoch }
 
+// Configs are the configuration in force and the last one proposed, which is the same if none is pending.
+func (l *Leader) Configs() (committed, lastSeen *quorum.Config) { return l.committed, l.lastSeen }
+
+// InSync are this server and those that follow it as participants and have the history of its epoch.
+func (l *Leader) InSync() quorum.Set {
+	s := quorum.NewSet(l.o.ID)
+	for _, p := range l.peers {
+		if p.synced && !p.observer {
+			s.Add(p.id)
+		}
+	}
+	return s
+}
+
+// Resign ends the role because another server shall lead.
+func (l *Leader) Resign() { l.end(ErrResigned) }
+
 // NextZxid is the zxid of the next proposal, once the leader is serving.
 func (l *Leader) NextZxid() proto.Zxid { return l.lastProposed + 1 }
 

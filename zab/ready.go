@@ -132,6 +132,7 @@ var (
 	ErrOldEpoch  = errors.New("zab: the leader's epoch is older than the accepted one")
 	ErrAhead     = errors.New("zab: learner is ahead of the leader")
 	ErrNoHistory = errors.New("zab: the disk does not reach back to where the leader's history ends")
+	ErrResigned  = errors.New("zab: another server leads")
 	ErrEnded     = errors.New("zab: role has ended")
 )
 

@@ -18,7 +18,7 @@ var cores = map[string][]string{
 	"znode":    {"zebu/proto", "zebu/quorum"},
 	"session":  {"zebu/proto"},
 	"watch":    {"zebu/proto"},
-	"replica":  {"zebu/proto", "zebu/quorum", "zebu/znode", "zebu/session", "zebu/watch"},
+	"replica":  {"zebu/proto", "zebu/quorum", "zebu/election", "zebu/zab", "zebu/znode", "zebu/session", "zebu/watch"},
 }
 
 // impure are packages of the standard library that a core must not import.
