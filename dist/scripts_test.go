@@ -242,10 +242,24 @@ func TestOtherVerbs(t *testing.T) {
 	if code != 1 {
 		t.Errorf("no file: exit code %d", code)
 	}
-	out, code = b.run(t, "zkCli.sh", "-server", "x")
-	want(t, out, "zebu has no command-line client yet", "ZK_HOME")
+}
+
+func TestCLI(t *testing.T) {
+	b := newBench(t, "")
+	out, code := b.run(t, "zkCli.sh", "-server", "h:1", "set", "/a", "two words")
+	want(t, out, "arg<cli>\narg<-zkcli>\narg<-server>\narg<h:1>\narg<set>\narg</a>\narg<two words>\n")
+	if code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	out, _ = b.run(t, "zkCli.sh")
+	want(t, out, "arg<cli>\narg<-zkcli>\nenv")
+	if err := os.Remove(filepath.Join(b.bin, "zebu")); err != nil {
+		t.Fatal(err)
+	}
+	out, code = b.run(t, "zkCli.sh", "ls", "/")
+	want(t, out, "zebu was found neither beside", "Set ZEBU")
 	if code != 1 {
-		t.Errorf("zkCli.sh: exit code %d", code)
+		t.Errorf("without zebu: exit code %d", code)
 	}
 }
 

@@ -32,7 +32,9 @@ func main() {
 	if err == nil {
 		return
 	}
-	fmt.Fprintln(os.Stderr, "zebu:", err)
+	if !errors.Is(err, errTold) {
+		fmt.Fprintln(os.Stderr, "zebu:", err)
+	}
 	os.Exit(exitCode(err))
 }
 

@@ -19,6 +19,7 @@ and the other started on the same data directory.`,
 		return &exitError{exitInvalid, usageError{cmd, err}}
 	})
 	root.AddCommand(newServerCommand(), newConfigCommand(), newTxnlogCommand(), newSnapshotCommand(), newStatusCommand(), newVersionCommand())
+	root.AddCommand(newCLICommand())
 	return root
 }
 

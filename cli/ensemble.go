@@ -1,0 +1,3 @@
+package cli
+
+var ensembleCommands = []command{}
