@@ -1,7 +1,9 @@
 package conf
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -33,8 +35,11 @@ func (l *loader) readEnsemble() {
 	for _, e := range entries {
 		if isMember(e.key) {
 			l.c.settings[e.key] = e.set
-			l.member(e)
+			l.member(&q.Config, e)
 		}
+	}
+	if q.DynamicFile != "" {
+		l.readNext(l.c.File + nextSuffix)
 	}
 	l.readMyID()
 	l.takeMyLine()
@@ -48,16 +53,13 @@ func (l *loader) readDynamic(path string) []fileEntry {
 		l.refuse("dynamicConfigFile", "read: "+err.Error())
 		return nil
 	}
-	if v, err := strconv.ParseInt(path[strings.LastIndexByte(path, '.')+1:], 16, 64); err == nil {
-		l.c.Quorum.Config.Version = proto.Zxid(v)
-	}
-	props, faults := parseProperties(text)
-	for _, f := range faults {
-		l.fail(Source{Kind: FromFile, File: path, Line: f.line}, "", "", f.err.Error())
+	if dot := strings.LastIndexByte(path, '.'); dot >= 0 {
+		if v, err := strconv.ParseInt(path[dot+1:], 16, 64); err == nil {
+			l.c.Quorum.Config.Version = proto.Zxid(v)
+		}
 	}
 	var entries []fileEntry
-	for _, p := range props {
-		e := fileEntry{strings.TrimSpace(p.key), Setting{strings.TrimSpace(p.value), Source{FromFile, path, p.line, ""}}}
+	for _, e := range l.entries(path, text) {
 		switch {
 		case e.key == "version":
 			l.fail(e.set.Source, e.key, e.set.Value, "must not stand in a dynamic file: the end of the file's name is the version")
@@ -71,14 +73,66 @@ func (l *loader) readDynamic(path string) []fileEntry {
 	return entries
 }
 
-// member takes one server.N, group.N or weight.N line.
-func (l *loader) member(e fileEntry) {
-	q := &l.c.Quorum
-	if err := q.Config.Set(e.key, e.set.Value); err != nil {
+// entries returns the lines of another file than zoo.cfg.
+func (l *loader) entries(path string, text []byte) []fileEntry {
+	props, faults := parseProperties(text)
+	for _, f := range faults {
+		l.fail(Source{Kind: FromFile, File: path, Line: f.line}, "", "", f.err.Error())
+	}
+	entries := make([]fileEntry, len(props))
+	for i, p := range props {
+		entries[i] = fileEntry{strings.TrimSpace(p.key), Setting{strings.TrimSpace(p.value), Source{FromFile, path, p.line, ""}}}
+	}
+	return entries
+}
+
+// readNext reads the newest configuration proposed, if there is such a file. One that is not newer than the configuration
+// in force was left by a crash.
+func (l *loader) readNext(path string) {
+	text, err := os.ReadFile(path)
+	src := Source{Kind: FromFile, File: path, Line: 1}
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return
+	case !l.c.Quorum.Reconfig:
+		l.warn(src, "reconfigEnabled", "is false, so this file has no effect")
+		return
+	case err != nil:
+		l.fail(Source{}, "", "", "read the configuration seen last: "+err.Error())
+		return
+	}
+	errs := len(l.errs)
+	next := &quorum.Config{}
+	for _, e := range l.entries(path, text) {
+		if e.key != "version" {
+			l.member(next, e)
+			continue
+		}
+		v, err := strconv.ParseInt(e.set.Value, 16, 64)
+		if err != nil {
+			l.fail(e.set.Source, e.key, e.set.Value, "expected a hexadecimal number")
+		}
+		next.Version = proto.Zxid(v)
+	}
+	if len(l.errs) > errs {
+		return
+	}
+	if err := next.Check(); err != nil {
+		l.fail(src, "", "", err.Error())
+		return
+	}
+	if next.Version > l.c.Quorum.Config.Version {
+		l.c.Quorum.LastSeen = next
+	}
+}
+
+// member adds one server.N, group.N or weight.N line to c.
+func (l *loader) member(c *quorum.Config, e fileEntry) {
+	if err := c.Set(e.key, e.set.Value); err != nil {
 		l.fail(e.set.Source, e.key, e.set.Value, err.Error())
 		return
 	}
-	if q.MultiAddress || !strings.HasPrefix(e.key, "server.") {
+	if l.c.Quorum.MultiAddress || !strings.HasPrefix(e.key, "server.") {
 		return
 	}
 	if m, err := quorum.ParseMember(0, e.set.Value); err == nil && len(m.Addrs) > 1 {

@@ -14,6 +14,9 @@ type Quorum struct {
 	// Config is the ensemble: the server.N, group.G and weight.N lines, and the version that the dynamic file's name
 	// gives. Without such lines it has no members.
 	Config quorum.Config
+	// LastSeen is the newest configuration proposed, if that is newer than Config: what zoo.cfg.dynamic.next holds. It is
+	// read with reconfigEnabled and a dynamicConfigFile only. Nil if there is none.
+	LastSeen *quorum.Config
 	// DynamicFile (dynamicConfigFile) holds the ensemble's lines, "" if zoo.cfg does.
 	DynamicFile string
 
