@@ -46,6 +46,10 @@ func (s *Server) TakeSnapshot() (status.Snapshot, error) {
 // Zxids never go back: if the snapshot is older than the server, its content gets the server's last zxid; if it is newer,
 // the server goes on in a new epoch beyond it.
 func (s *Server) RestoreSnapshot(r io.Reader) (proto.Zxid, error) {
+	if s.loop.e != nil {
+		return 0, errors.New("restore: a server of an ensemble has its leader's state; stop all servers, put the snapshot into " +
+			"each one's data directory in place of what is there, and start them")
+	}
 	loader := s.rep.Loader()
 	tail, err := storage.ReadSnapshotStream(bufio.NewReaderSize(r, 1<<20), loader)
 	if err != nil {

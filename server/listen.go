@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"fmt"
 	"net"
 
 	"zebu/conf"
@@ -16,14 +17,14 @@ func listen(c conf.Client) (net.Listener, error) {
 	var lc net.ListenConfig
 	ln, err := lc.Listen(context.Background(), "tcp", addr.String())
 	if err != nil {
-		return nil, &PortError{err}
+		return nil, &PortError{fmt.Errorf("client port: %w", err)}
 	}
 	if c.Backlog > 0 {
 		err = setBacklog(ln, c.Backlog)
 	}
 	if err != nil {
 		ln.Close()
-		return nil, &PortError{err}
+		return nil, &PortError{fmt.Errorf("client port: %w", err)}
 	}
 	return ln, nil
 }

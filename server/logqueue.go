@@ -1,6 +1,7 @@
 package server
 
 import (
+	"slices"
 	"sync"
 
 	"zebu/storage"
@@ -9,10 +10,13 @@ import (
 // batches is how many log batches there are: one being planned, one at the log, one durable and one being applied.
 const batches = 4
 
-// logJob is one append. The log's goroutine returns it to the loop, with the error if it failed.
+// logJob is one append, or something else to be done between two of them. The log's goroutine returns it to the loop, with
+// the error if it failed.
 type logJob struct {
-	batch *storage.Batch
-	roll  bool // start a new file first
+	batch *storage.Batch // nil for something else
+	roll  bool           // start a new file first
+	work  func() error   // done by the log's goroutine
+	done  func() error   // by the loop afterwards
 	err   error
 }
 
@@ -21,6 +25,7 @@ type logJob struct {
 type logQueue struct {
 	mu      sync.Mutex
 	work    sync.Cond
+	jobs    []logJob         // before planned
 	planned *storage.Batch   // being filled by the loop, with mu held
 	spare   []*storage.Batch // empty
 	roll    bool
@@ -41,13 +46,43 @@ func newLogQueue() *logQueue {
 func (q *logQueue) await() (logJob, bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for !q.closed && (q.planned.Len() == 0 || len(q.spare) == 0) {
+	for !q.closed && len(q.jobs) == 0 && (q.planned.Len() == 0 || len(q.spare) == 0) {
 		q.work.Wait()
 	}
 	if q.closed {
 		return logJob{}, false
 	}
+	if len(q.jobs) > 0 {
+		job := q.jobs[0]
+		q.jobs = slices.Delete(q.jobs, 0, 1)
+		return job, true
+	}
 	return q.take(), true
+}
+
+// do has something done between what has been planned until now and what will be.
+func (q *logQueue) do(work, done func() error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.planned.Len() > 0 {
+		if len(q.spare) == 0 {
+			q.spare = append(q.spare, new(storage.Batch))
+		}
+		q.jobs = append(q.jobs, q.take())
+	}
+	q.jobs = append(q.jobs, logJob{work: work, done: done})
+	q.away++
+	q.work.Signal()
+}
+
+// wake tells the log's goroutine that something may have been planned.
+func (q *logQueue) wake() { q.work.Signal() }
+
+// back says that a job that was no append has come back.
+func (q *logQueue) back() {
+	q.mu.Lock()
+	q.away--
+	q.mu.Unlock()
 }
 
 // few returns what is planned if it is no more than n transactions and nothing is on its way: then the loop writes it
@@ -84,7 +119,9 @@ func (q *logQueue) giveBack(b *storage.Batch) {
 	}
 	q.mu.Lock()
 	q.away--
-	q.spare = append(q.spare, b)
+	if len(q.spare) < batches { // do may have made more
+		q.spare = append(q.spare, b)
+	}
 	if q.planned.Len() > 0 {
 		q.work.Signal()
 	}

@@ -28,6 +28,7 @@ const maxBatchBytes = 8 << 20
 // loop is the replica's single writer: it plans requests into log batches, and applies and answers what is durable.
 type loop struct {
 	s       *Server
+	e       *ensemble // nil on a standalone server
 	in      *inbox
 	log     *logQueue
 	fromLog chan logJob // holds all batches that there are: the log's goroutine never waits for the loop
@@ -60,7 +61,11 @@ func (l *loop) runLog() {
 		if !ok {
 			return
 		}
-		job.err = l.append(job)
+		if job.work != nil {
+			job.err = job.work()
+		} else {
+			job.err = l.append(job)
+		}
 		l.fromLog <- job
 		if job.err != nil {
 			return
@@ -99,6 +104,13 @@ func (l *loop) run(ctx context.Context) error {
 	defer l.in.close()
 	tick := time.NewTicker(tickInterval(l.s.cfg.TickTime))
 	defer tick.Stop()
+	if l.e != nil {
+		if err := l.e.start(ctx); err != nil {
+			return err
+		}
+		defer l.e.stop()
+		return l.e.run(ctx, tick.C)
+	}
 	for {
 		var done *logJob
 		select {
@@ -161,9 +173,11 @@ func (l *loop) plan(items []item) {
 	if len(items) == 0 {
 		return
 	}
-	l.log.mu.Lock()
-	defer l.log.mu.Unlock()
-	rep.LendLog(l.log.planned)
+	if l.e == nil {
+		l.log.mu.Lock()
+		defer l.log.mu.Unlock()
+		rep.LendLog(l.log.planned)
+	}
 	start := time.Now()
 	defer func() { met.PrepProcessTime.Observe(time.Since(start).Milliseconds()) }()
 	met.PrepProcessorQueued.Add(int64(len(items)))
@@ -176,7 +190,11 @@ func (l *loop) plan(items []item) {
 				it.req.Refuse = proto.ErrThrottledOp
 				l.s.met.ThrottledOps.Inc()
 			}
-			rep.Submit(&it.c.rc, &it.req)
+			if l.e != nil {
+				l.e.m.Submit(&it.c.rc, &it.req)
+			} else {
+				rep.Submit(&it.c.rc, &it.req)
+			}
 		case itemConnect:
 			l.connect(it)
 		case itemGone:
@@ -193,7 +211,7 @@ func (l *loop) connect(it *item) {
 	var req proto.ConnectRequest
 	d := proto.NewDecoder(it.req.Body)
 	req.Decode(&d)
-	if d.Err() != nil {
+	if d.Err() != nil || l.e != nil && l.e.role == proto.Leading && !l.s.cfg.Quorum.LeaderServes {
 		it.c.abort()
 		it.c.connected <- false
 		return
@@ -285,9 +303,11 @@ func (l *loop) finish() {
 func (l *loop) tick() {
 	rep := l.s.rep
 	rep.Advance(l.s.clock())
-	l.log.mu.Lock()
-	defer l.log.mu.Unlock()
-	rep.LendLog(l.log.planned)
+	if l.e == nil {
+		l.log.mu.Lock()
+		defer l.log.mu.Unlock()
+		rep.LendLog(l.log.planned)
+	}
 	for rc := range rep.Conns {
 		c := rc.Handle.(*conn)
 		if seen := c.seen(); seen != c.touchedAt {

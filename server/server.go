@@ -3,6 +3,8 @@ package server
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io/fs"
 	"net"
 	"slices"
 	"sync"
@@ -19,6 +21,7 @@ import (
 	"zebu/replica"
 	"zebu/status"
 	"zebu/storage"
+	"zebu/zab"
 	"zebu/znode"
 )
 
@@ -34,7 +37,7 @@ type Options struct {
 	FS      vfs.FS // nil for the operating system's
 }
 
-// Server is one standalone server.
+// Server is one server, standalone or of an ensemble.
 type Server struct {
 	cfg   *conf.Config
 	log   *zap.Logger
@@ -52,6 +55,8 @@ type Server struct {
 	state    sync.RWMutex
 	rep      *replica.Replica
 	watching sync.Mutex
+
+	part atomic.Pointer[part] // in an ensemble; nil on a standalone server
 
 	mismatches int64 // digest mismatches reported; the loop's
 
@@ -81,10 +86,10 @@ type Server struct {
 	stopped      chan struct{}
 }
 
-// PortError says that the client port could not be opened.
+// PortError says that the client port or the election port could not be opened.
 type PortError struct{ Err error }
 
-func (e *PortError) Error() string { return "client port: " + e.Err.Error() }
+func (e *PortError) Error() string { return e.Err.Error() }
 
 // Unwrap returns the system's error.
 func (e *PortError) Unwrap() error { return e.Err }
@@ -110,10 +115,17 @@ func New(opt Options) (*Server, error) {
 	if s.users, err = loadSASL(&s.cfg.Auth, s.log); err != nil {
 		return nil, err
 	}
-	if err := s.restore(opt.FS); err != nil {
+	disk, err := s.restore(opt.FS)
+	if err != nil {
 		return nil, err
 	}
 	s.loop = newLoop(s)
+	if s.cfg.Distributed() {
+		if s.loop.e, err = newEnsemble(s.loop, disk); err != nil {
+			return nil, errors.Join(err, s.store.Close())
+		}
+		s.part.Store(&part{leader: proto.NoServer})
+	}
 	if s.listener, err = listen(s.cfg.Client); err != nil {
 		return nil, errors.Join(err, s.store.Close())
 	}
@@ -151,9 +163,13 @@ func storageOptions(cfg *conf.Config, log *zap.Logger, met *metrics.Server) stor
 }
 
 func replicaOptions(cfg *conf.Config) replica.Options {
+	id := standaloneID
+	if cfg.Distributed() {
+		id = cfg.Quorum.ServerID
+	}
 	return replica.Options{
 		Audit:             cfg.Audit,
-		ServerID:          standaloneID,
+		ServerID:          id,
 		Tick:              cfg.TickTime,
 		MinSessionTimeout: int32(cfg.Session.MinTimeout),
 		MaxSessionTimeout: int32(cfg.Session.MaxTimeout),
@@ -169,34 +185,50 @@ func replicaOptions(cfg *conf.Config) replica.Options {
 }
 
 // restore opens the store and brings the replica to the last transaction in the log.
-func (s *Server) restore(fsys vfs.FS) error {
+func (s *Server) restore(fsys vfs.FS) (disk replica.Disk, err error) {
 	start := time.Now()
 	opt := storageOptions(s.cfg, s.log, s.met)
 	if fsys != nil {
 		opt.FS = fsys
 	}
-	store, err := storage.Open(opt)
-	if err != nil {
-		return err
+	if s.store, err = storage.Open(opt); err != nil {
+		return disk, err
 	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.store.Close())
+		}
+	}()
 	s.rep = replica.New(replicaOptions(s.cfg))
 	s.rep.Advance(s.clock())
-	loader := s.rep.Loader()
-	info, err := store.Restore(loader, func(hdr *proto.TxnHeader, _, body []byte) error {
+	disk.Log = zab.NewCommitLog(s.cfg.Quorum.CommitLogCount)
+	member := s.cfg.Distributed()
+	info, err := s.store.Restore(s.rep.Loader(), func(hdr *proto.TxnHeader, txn, body []byte) error {
+		if member {
+			if err := disk.Log.Append(zab.Txn{Zxid: hdr.Zxid, Data: slices.Clone(txn)}); err != nil {
+				return err
+			}
+		}
 		return s.rep.Replay(hdr, body)
 	})
-	if err == nil {
-		err = s.rep.Lead()
+	if err != nil {
+		return disk, err
 	}
-	if err == nil && (!info.HasSnapshot || s.rep.Counts().Orphans > 0) {
+	if member {
+		if err := s.readEpochs(&disk); err != nil {
+			return disk, err
+		}
+		disk.Lost = info.LastZxid < 0
+	} else if err := s.rep.Lead(); err != nil {
+		return disk, err
+	}
+	if !info.HasSnapshot && !disk.Lost || s.rep.Counts().Orphans > 0 {
 		// A log without a snapshot is refused at the next start: it might be what is left of a lost directory. And the log
 		// to come is about a state without orphans.
-		_, err = store.WriteSnapshot(s.rep.Image())
+		if _, err := s.store.WriteSnapshot(s.rep.Image()); err != nil {
+			return disk, err
+		}
 	}
-	if err != nil {
-		return errors.Join(err, store.Close())
-	}
-	s.store = store
 	s.met.DBInitTime.Observe(time.Since(start).Milliseconds())
 	if info.Txns > 0 {
 		s.met.StartupTxnsLoaded.Observe(int64(info.Txns))
@@ -205,7 +237,33 @@ func (s *Server) restore(fsys vfs.FS) error {
 	s.log.Info("state restored", zap.Stringer("zxid", s.rep.Applied()), zap.Stringer("snapshot", info.SnapshotZxid),
 		zap.Int("transactions", info.Txns), zap.Int("znodes", s.rep.Tree().NodeCount()),
 		zap.Int("sessions", s.rep.Sessions().Len()), zap.Duration("took", time.Since(start)))
+	return disk, nil
+}
+
+// readEpochs reads the epoch files. Without them, the epochs are that of the last transaction (spec 8.7).
+func (s *Server) readEpochs(disk *replica.Disk) (err error) {
+	last := s.rep.Applied().Epoch()
+	if disk.AcceptedEpoch, err = orEpoch(s.store.AcceptedEpoch, last); err != nil {
+		return err
+	}
+	if disk.CurrentEpoch, err = orEpoch(s.store.CurrentEpoch, last); err != nil {
+		return err
+	}
+	// The history of an epoch becomes durable before the epoch does.
+	disk.CurrentEpoch = max(disk.CurrentEpoch, last)
+	if disk.AcceptedEpoch < disk.CurrentEpoch {
+		return fmt.Errorf("%s: acceptedEpoch is %d and currentEpoch %d: it cannot be less; the directory is damaged, or was put together from several servers' files",
+			versionDir(s.cfg.DataDir), disk.AcceptedEpoch, disk.CurrentEpoch)
+	}
 	return nil
+}
+
+func orEpoch(read func() (proto.Epoch, error), otherwise proto.Epoch) (proto.Epoch, error) {
+	e, err := read()
+	if errors.Is(err, fs.ErrNotExist) {
+		return otherwise, nil
+	}
+	return e, err
 }
 
 // alarmOnDigest reports transactions after which the tree was not what they say it should be. ZooKeeper goes on then, and so

@@ -17,6 +17,9 @@ var _ status.Source = (*Server)(nil)
 // Server implements [status.Source].
 func (s *Server) Server() status.Server {
 	st := status.Server{Serving: !s.ending.Load(), Mode: status.Standalone, StartTime: s.start, Outstanding: s.inflight.Load()}
+	if p := s.part.Load(); p != nil {
+		st.Mode, st.Serving, st.ServerID = p.mode, st.Serving && p.serving, s.cfg.Quorum.ServerID
+	}
 	s.state.RLock()
 	tree := s.rep.Tree()
 	st.Zxid = s.rep.Applied()
@@ -84,6 +87,12 @@ func (s *Server) Sessions() []status.Session {
 	var out []status.Session
 	s.loop.do(func() error {
 		tracker := s.rep.Tracker()
+		if tracker == nil { // only a leader knows when
+			for id, timeout := range s.rep.Sessions().All {
+				out = append(out, status.Session{ID: id, Timeout: timeout})
+			}
+			return nil
+		}
 		buckets = tracker.Buckets()
 		for _, b := range buckets {
 			for _, id := range b.IDs {

@@ -86,14 +86,6 @@ func TestConfigCheckBrokenJSON(t *testing.T) {
 }
 
 func TestInvocations(t *testing.T) {
-	ensemble := filepath.Join(t.TempDir(), "zoo.cfg")
-	text := "dataDir=" + filepath.Dir(ensemble) + "\nclientPort=2181\ninitLimit=1\nsyncLimit=1\nserver.1=a:1:2\nserver.2=b:1:2\n"
-	if err := os.WriteFile(ensemble, []byte(text), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(filepath.Dir(ensemble), "myid"), []byte("1\n"), 0o644); err != nil {
-		t.Fatal(err)
-	}
 	for _, c := range []struct {
 		args string
 		code int
@@ -106,7 +98,6 @@ func TestInvocations(t *testing.T) {
 		{"server port /data", exitInvalid, "argument 1: clientPort=port: expected a port number"},
 		{"server --log-level loud", exitInvalid, "--log-level loud: expected debug, info, warn or error"},
 		{"server --log-format xml", exitInvalid, "--log-format xml: expected console or json"},
-		{"server --log-level error " + ensemble, exitInvalid, "this version runs standalone servers; " + ensemble + " describes an ensemble of 2 servers, 2 of them voting"},
 		{"config check -o xml", exitInvalid, "--output xml: expected table or json"},
 		{"config default", 0, "clientPort=2181\n"},
 		{"version", 0, "ZooKeeper version told to clients: 3.9.5\n"},

@@ -39,6 +39,10 @@ func (l launch) run(ctx context.Context) error {
 	}
 	group.Go(func() error {
 		if err := s.Run(ctx); err != nil {
+			var port *server.PortError
+			if errors.As(err, &port) {
+				return &exitError{exitPort, err}
+			}
 			return &exitError{exitTxnLog, err}
 		}
 		return nil

@@ -71,9 +71,6 @@ func serve(ctx context.Context, l launch) error {
 	for _, w := range l.cfg.Warnings() {
 		l.log.Warn("configuration: "+w.Message, zap.String("key", w.Key), zap.Stringer("source", w.Source))
 	}
-	if l.cfg.Distributed() {
-		return &exitError{exitInvalid, errEnsemble(l.cfg)}
-	}
 	if ctx == nil {
 		ctx = context.Background()
 	}
@@ -89,13 +86,6 @@ func serve(ctx context.Context, l launch) error {
 	}
 	l.log.Info("stopped")
 	return nil
-}
-
-// errEnsemble tells why an ensemble's configuration is not run.
-func errEnsemble(c *conf.Config) error {
-	return fmt.Errorf("this version runs standalone servers; %s describes an ensemble of %d servers, %d of them voting. "+
-		"Keep ZooKeeper for it, or take the server.N lines and standaloneEnabled=false out for a standalone server",
-		c.File, len(c.Quorum.Config.Members), c.Quorum.Voters())
 }
 
 // announce tells how to connect to a server that listens at addr, and where the data lies.

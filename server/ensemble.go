@@ -1,0 +1,437 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"zebu/conf"
+	"zebu/election"
+	"zebu/proto"
+	"zebu/quorum"
+	"zebu/replica"
+	"zebu/status"
+	"zebu/storage"
+	"zebu/transport"
+	"zebu/zab"
+)
+
+// part is a server's part in its ensemble, as reports tell it.
+type part struct {
+	mode              status.Mode
+	serving           bool
+	leader            proto.ServerID
+	vote              election.Vote
+	accepted, current proto.Epoch
+	config            *quorum.Config
+}
+
+// linkEvents is how many events of quorum links may wait for the loop; their readers wait beyond that.
+const linkEvents = 256
+
+// ensemble is what the loop of a server in an ensemble has to do besides: it drives the member, and carries what that owes
+// to disk, mesh and links. All fields are the loop's.
+type ensemble struct {
+	l     *loop
+	s     *Server
+	m     *replica.Member
+	auth  *transport.Auth
+	files conf.DynamicFiles
+	mesh  *transport.Mesh
+
+	role     proto.PeerState // Looking: no links
+	listener *transport.Listener
+	dialing  context.CancelFunc // ends the attempt to connect to the leader
+	links    map[proto.ServerID]*transport.Link
+	peers    map[*transport.Link]proto.ServerID
+	events   chan transport.LinkEvent
+	dialed   chan dialed
+	loaded   chan loaded
+	answers  chan answer
+	closing  sync.WaitGroup // links that are being closed, and whoever has something for the channels above
+	ports    sync.WaitGroup // listeners that are being closed
+
+	timer  *time.Timer
+	wakeAt proto.Millis
+	outbox map[proto.ServerID][]proto.QuorumPacket // by link, while messages are handed out
+	txns   int64                                   // applied when last looked, to tell when a snapshot is due
+	logged int64
+}
+
+// dialed is the outcome of connecting to a leader.
+type dialed struct {
+	leader proto.ServerID
+	link   *transport.Link
+	err    error
+}
+
+// loaded is a snapshot that came in over a link.
+type loaded struct {
+	link   *transport.Link
+	zxid   proto.Zxid
+	loader *replica.Loader
+	err    error
+}
+
+// answer is what the logs on disk say.
+type answer struct {
+	query  zab.LogQuery
+	answer zab.LogAnswer
+}
+
+func newEnsemble(l *loop, disk replica.Disk) (*ensemble, error) {
+	s := l.s
+	q := &s.cfg.Quorum
+	auth, err := quorumAuth(s.cfg)
+	if err != nil {
+		return nil, err
+	}
+	e := &ensemble{
+		l: l, s: s, auth: auth, files: s.cfg.DynamicFiles(), role: proto.Looking,
+		links: map[proto.ServerID]*transport.Link{}, peers: map[*transport.Link]proto.ServerID{},
+		events: make(chan transport.LinkEvent, linkEvents), dialed: make(chan dialed), loaded: make(chan loaded), answers: make(chan answer),
+		timer: time.NewTimer(time.Hour), outbox: map[proto.ServerID][]proto.QuorumPacket{},
+	}
+	e.m = replica.NewMember(replica.MemberOptions{
+		ID: q.ServerID, Committed: &q.Config, LastSeen: q.LastSeen, Reconfig: q.Reconfig, LogSync: q.SnapshotSizeFactor >= 0,
+		Rules:           rules(q),
+		Timing:          zab.Timing{Tick: s.cfg.TickTime, InitLimit: q.InitLimit, SyncLimit: q.SyncLimit},
+		MinNotification: millis(q.MinNotification), MaxNotification: millis(q.MaxNotification),
+		MaxSnapSyncs: q.MaxConcurrentSnapSyncs, MaxDiffSyncs: q.MaxConcurrentDiffSyncs,
+	}, s.rep, disk)
+	return e, nil
+}
+
+func millis(d time.Duration) proto.Millis { return proto.Millis(d.Milliseconds()) }
+
+// start opens the election port and begins the first election.
+func (e *ensemble) start(ctx context.Context) error {
+	mesh, err := transport.StartMesh(ctx, e.meshOptions())
+	if err != nil {
+		return &PortError{err}
+	}
+	e.mesh = mesh
+	e.s.rep.LendBuffer(e.l.out[:0])
+	e.m.Advance(e.s.clock())
+	e.m.Start()
+	return e.settle()
+}
+
+// stop closes everything and waits for it.
+func (e *ensemble) stop() {
+	e.closeLinks(errStopping)
+	e.mesh.Close()
+	drained := make(chan struct{})
+	go func() { // they end only when what they have to say is taken
+		e.closing.Wait()
+		e.ports.Wait()
+		close(drained)
+	}()
+	for {
+		select {
+		case <-e.events:
+		case d := <-e.dialed:
+			if d.link != nil {
+				e.close(d.link, errStopping)
+			}
+		case <-e.loaded:
+		case <-e.answers:
+		case <-drained:
+			return
+		}
+	}
+}
+
+// run is the loop of a server in an ensemble.
+func (e *ensemble) run(ctx context.Context, tick <-chan time.Time) error {
+	l := e.l
+	for {
+		events := e.events
+		if l.log.full() {
+			events = nil // the leader sends faster than the disk takes it
+		}
+		var job *logJob
+		ticked := false
+		var event *transport.LinkEvent
+		var later func() error
+		select {
+		case <-ctx.Done():
+			return l.drain()
+		case <-l.in.wake:
+		case j := <-l.fromLog:
+			job = &j
+		case f := <-l.calls:
+			later = f
+		case <-tick:
+			ticked = true
+		case <-e.timer.C:
+			e.wakeAt = 0
+		case <-e.mesh.Wake():
+		case ev := <-events:
+			event = &ev
+		case d := <-e.dialed:
+			later = func() error { e.linked(d); return nil }
+		case ld := <-e.loaded:
+			later = func() error { e.snapshotLoaded(ld); return nil }
+		case a := <-e.answers:
+			later = func() error { e.m.LogAnswer(a.query, a.answer); return nil }
+		}
+		l.s.rep.LendBuffer(l.out[:0])
+		e.m.Advance(l.s.clock())
+		if err := e.turn(job, event, later, ticked); err != nil {
+			return err
+		}
+	}
+}
+
+// turn takes what has come, and does what follows from it.
+func (e *ensemble) turn(job *logJob, event *transport.LinkEvent, later func() error, ticked bool) error {
+	l := e.l
+	if job != nil {
+		if err := e.wrote(job); err != nil {
+			return err
+		}
+	}
+	if event != nil {
+		e.linkEvent(event)
+		for range len(e.events) {
+			ev := <-e.events
+			e.linkEvent(&ev)
+		}
+	}
+	if later != nil {
+		if err := later(); err != nil {
+			return err
+		}
+	}
+	if ticked {
+		l.tick()
+		e.m.Tick()
+	}
+	for _, ev := range e.mesh.Events() {
+		e.meshEvent(ev)
+	}
+	if !l.log.full() {
+		l.plan(l.in.take())
+	}
+	if err := e.settle(); err != nil {
+		return err
+	}
+	l.settle()
+	l.finish()
+	return nil
+}
+
+// wrote takes back a job that is done.
+func (e *ensemble) wrote(job *logJob) error {
+	switch {
+	case job.err != nil:
+		return job.err
+	case job.batch == nil:
+		e.l.log.back()
+		return job.done()
+	}
+	e.m.Synced(job.batch.Last())
+	e.logged += int64(job.batch.Bytes())
+	e.l.log.giveBack(job.batch)
+	return nil
+}
+
+// settle carries out what the member owes until there is nothing left to do but to wait.
+func (e *ensemble) settle() error {
+	for {
+		rd := e.m.Ready()
+		if rd.Empty() {
+			e.m.Continue()
+			if rd = e.m.Ready(); rd.Empty() {
+				e.arm(rd.Wake)
+				e.publish()
+				return nil
+			}
+		}
+		if err := e.carryOut(&rd); err != nil {
+			return err
+		}
+		e.m.Continue()
+	}
+}
+
+func (e *ensemble) carryOut(rd *replica.Ready) error {
+	if rd.DeliverFirst {
+		if err := e.deliver(); err != nil {
+			return err
+		}
+	}
+	e.write(rd.Writes)
+	for i := range rd.Notifications {
+		n := &rd.Notifications[i]
+		e.mesh.Send(n.To, &n.Notification)
+	}
+	e.send(rd.Messages)
+	for _, d := range rd.Drop {
+		e.drop(d.ID, d.Err)
+	}
+	for _, q := range rd.Queries {
+		e.lookUp(q)
+	}
+	if rd.Config != nil {
+		e.configured(rd.Config)
+	}
+	if rd.Role != nil {
+		e.assume(rd.Role)
+	}
+	if !rd.DeliverFirst && rd.Deliver {
+		return e.deliver()
+	}
+	return nil
+}
+
+// deliver lets the member change the state, giving readers a turn now and then.
+func (e *ensemble) deliver() error {
+	l := e.l
+	for more := true; more; {
+		var err error
+		l.s.state.Lock()
+		more, err = e.m.Deliver(applyChunk)
+		l.deliver()
+		l.s.state.Unlock()
+		if err != nil {
+			return err
+		}
+	}
+	l.s.alarmOnDigest()
+	if n := l.s.rep.Counts().Transactions; n != e.txns && e.m.Serving() {
+		l.sinceSnap += int(n - e.txns)
+		l.bytesSinceSnap += e.logged
+		e.txns, e.logged = n, 0
+		l.maybeSnapshot()
+	}
+	return nil
+}
+
+// arm sets the timer for when the member wants to be woken.
+func (e *ensemble) arm(at proto.Millis) {
+	if at == e.wakeAt && at != 0 {
+		return
+	}
+	e.wakeAt = at
+	wait := time.Hour
+	if at != 0 {
+		wait = max(time.Millisecond, time.Duration(at-e.s.now())*time.Millisecond)
+	}
+	e.timer.Reset(wait)
+}
+
+// publish tells the rest of the server what this one's part is.
+func (e *ensemble) publish() {
+	p := part{mode: mode(e.m.State()), serving: e.m.Serving(), leader: e.m.Leader(), vote: e.m.Vote(), config: e.m.Config()}
+	p.accepted, p.current = e.m.Epochs()
+	if old := e.s.part.Load(); old == nil || *old != p {
+		e.s.part.Store(&p)
+		if old == nil || old.mode != p.mode || old.serving != p.serving || old.leader != p.leader {
+			e.s.log.Info("role", zap.String("state", e.m.State().String()), zap.Bool("serving", p.serving), zap.Int64("leader", int64(p.leader)),
+				zap.Int64("epoch", int64(p.current)), zap.Stringer("zxid", e.s.rep.Applied()))
+		}
+	}
+}
+
+func mode(s proto.PeerState) status.Mode {
+	switch s {
+	case proto.Leading:
+		return status.Leader
+	case proto.Following:
+		return status.Follower
+	case proto.Observing:
+		return status.Observer
+	}
+	return ""
+}
+
+// write hands writes to the log's goroutine.
+func (e *ensemble) write(writes []zab.Write) {
+	q := e.l.log
+	for i := 0; i < len(writes); {
+		if writes[i].Kind != zab.AppendTxn {
+			e.writeOther(&writes[i])
+			i++
+			continue
+		}
+		q.mu.Lock()
+		for ; i < len(writes) && writes[i].Kind == zab.AppendTxn; i++ {
+			q.planned.Add(writes[i].Txn.Zxid, writes[i].Txn.Data)
+		}
+		q.mu.Unlock()
+		q.wake()
+	}
+}
+
+// writeOther has something else than transactions made durable.
+func (e *ensemble) writeOther(w *zab.Write) {
+	store, wrote := e.s.store, func() error { e.m.Wrote(nil); return nil }
+	switch w.Kind {
+	case zab.AcceptEpoch:
+		epoch := w.Epoch
+		e.l.log.do(func() error { return store.SetAcceptedEpoch(epoch) }, wrote)
+	case zab.EnterEpoch:
+		epoch := w.Epoch
+		e.l.log.do(func() error { return store.SetCurrentEpoch(epoch) }, wrote)
+	case zab.SaveConfig:
+		text := w.Config
+		e.l.log.do(func() error { return e.files.SaveSeen(text) }, wrote)
+	case zab.InstallSnapshot:
+		img := e.m.Staged()
+		e.l.log.do(func() error { return e.install(img) }, func() error { return e.replaced(nil) })
+	case zab.Truncate:
+		e.truncate(w.Zxid)
+	}
+}
+
+// install makes the leader's snapshot the history on disk.
+func (e *ensemble) install(img *replica.Image) error {
+	e.s.snapshotting.Lock() // one of the state before must not be finished later
+	defer e.s.snapshotting.Unlock()
+	if _, err := e.s.writeSnapshot(img); err != nil {
+		return fmt.Errorf("the leader's snapshot: %w", err)
+	}
+	return e.s.store.SetAside(img.Zxid())
+}
+
+// replaced tells the member that its new state is durable, or what has been read back.
+func (e *ensemble) replaced(state *replica.Replica) error {
+	e.s.state.Lock()
+	defer e.s.state.Unlock()
+	e.m.Wrote(state)
+	e.txns = e.s.rep.Counts().Transactions
+	return nil
+}
+
+// truncate cuts the history and reads the state again.
+func (e *ensemble) truncate(z proto.Zxid) {
+	var state *replica.Replica
+	e.l.log.do(func() error {
+		e.s.snapshotting.Lock()
+		defer e.s.snapshotting.Unlock()
+		err := e.s.store.Truncate(z)
+		if errors.Is(err, storage.ErrNoPoint) {
+			return nil
+		}
+		if err == nil {
+			state = replica.New(replicaOptions(e.s.cfg))
+			_, err = e.s.store.Restore(state.Loader(), func(hdr *proto.TxnHeader, _, body []byte) error { return state.Replay(hdr, body) })
+		}
+		if err == nil && state.Applied() != z {
+			err = fmt.Errorf("truncate to %v: the disk leads to %v", z, state.Applied())
+		}
+		return err
+	}, func() error {
+		if state == nil {
+			e.m.CannotTruncate()
+			return nil
+		}
+		return e.replaced(state)
+	})
+}
