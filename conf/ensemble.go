@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -181,12 +182,23 @@ func (l *loader) takeMyLine() {
 		return
 	}
 	static := l.c.Client.Addr
-	if static.IsSet() && (static.Port != me.Client.Port || !static.all() && static.Host != me.Client.Host) {
+	if static.IsSet() && (static.Port != me.Client.Port || !static.all() && !maybeSameHost(static.Host, me.Client.Host)) {
 		l.refuse("clientPort", fmt.Sprintf("the client address %v differs from %v in the line of server %d", static, me.Client, me.ID))
 		return
 	}
 	l.c.Client.Addr = Address(me.Client.Host, me.Client.Port)
 	l.c.settings["clientPort"] = Setting{strconv.Itoa(me.Client.Port), l.c.settings[fmt.Sprintf("server.%d", me.ID)].Source}
+}
+
+// maybeSameHost says whether two hosts may be the same. ZooKeeper looks names up to tell; of a name and an address nothing
+// is known here.
+func maybeSameHost(a, b string) bool {
+	x, errX := netip.ParseAddr(a)
+	y, errY := netip.ParseAddr(b)
+	if errX != nil && errY != nil {
+		return strings.EqualFold(a, b)
+	}
+	return errX != nil || errY != nil || x.Unmap() == y.Unmap()
 }
 
 // checkEnsemble checks what only the whole ensemble shows.

@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"zebu/proto"
 )
 
 // inDir writes myid into a fresh data directory and returns the directory and lines for a zoo.cfg there.
@@ -81,6 +83,80 @@ func TestDynamicFile(t *testing.T) {
 	} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v, want %s", err, want)
+		}
+	}
+}
+
+func TestDynamicFileVersion(t *testing.T) {
+	dir, lines := inDir(t, "1\n")
+	t.Chdir(dir)
+	for name, want := range map[string]proto.Zxid{"zoo.cfg.dynamic": 0, "zoo.cfg.dynamic.0": 0, "face": 0, "d.face": 0xface, "d.10g": 0} {
+		if err := os.WriteFile(name, []byte(three), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if got := mustLoad(t, lines+"dynamicConfigFile="+name+"\n", Options{}).Quorum.Config.Version; got != want {
+			t.Errorf("%s: version %v", name, got)
+		}
+	}
+}
+
+// TestStandaloneEnabled: one participant is a standalone server unless it is told otherwise.
+func TestStandaloneEnabled(t *testing.T) {
+	for _, c := range []struct {
+		text        string
+		distributed bool
+	}{
+		{"", false},
+		{"server.1=a:1:2\n", false},
+		{"server.1=a:1:2\nstandaloneEnabled=false\n", true},
+		{"server.1=a:1:2\nserver.2=b:1:2:observer\nstandaloneEnabled=false\n", true},
+		{"server.1=a:1:2\nserver.2=b:1:2\n", true},
+	} {
+		_, lines := inDir(t, "1\n")
+		if got := mustLoad(t, lines+c.text, Options{}).Distributed(); got != c.distributed {
+			t.Errorf("%q: distributed is %v", c.text, got)
+		}
+	}
+	dir := t.TempDir()
+	c := mustLoad(t, "dataDir="+dir+"\nclientPort=2181\nserver.1=a:1:2\n", Options{}) // neither limits nor myid
+	if c.Distributed() || c.Quorum.ServerID != -1 {
+		t.Errorf("%+v", c.Quorum)
+	}
+}
+
+func TestMyLine(t *testing.T) {
+	for _, c := range []struct{ line, text, want string }{
+		{"a:1:2", "clientPort=5", ":5 participant"},
+		{"a:1:2;7", "", "0.0.0.0:7 participant"},
+		{"a:1:2;10.0.0.1:7", "clientPort=7", "10.0.0.1:7 participant"},
+		{"a:1:2;[::1]:7", "clientPort=7\nclientPortAddress=0:0:0:0:0:0:0:1", "[::1]:7 participant"},
+		{"a:1:2;localhost:7", "clientPort=7\nclientPortAddress=127.0.0.1", "localhost:7 participant"},
+		{"a:1:2;H:7", "clientPort=7\nclientPortAddress=h", "H:7 participant"},
+		{"a:1:2;7", "clientPort=8", "! the client address :8 differs from"},
+		{"a:1:2;10.0.0.1:7", "clientPort=7\nclientPortAddress=10.0.0.2", "! the client address 10.0.0.2:7 differs from"},
+		{"a:1:2;h:7", "clientPort=7\nclientPortAddress=g", "! the client address g:7 differs from"},
+		{"a:1:2", "", "! clientPort: is not set"},
+		{"a:1:2:observer;7", "", "0.0.0.0:7 observer"},
+		{"a:1:2:observer;7", "peerType=OBSERVER", "0.0.0.0:7 observer"},
+		{"a:1:2:observer;7", "peerType=participant", "0.0.0.0:7 observer peerType"},
+		{"a:1:2;7", "peerType=observer", "0.0.0.0:7 participant peerType"},
+		{"a:1:2;7", "peerType=king", "! peerType=king: expected participant or observer"},
+	} {
+		dir, _ := inDir(t, "3\n")
+		conf, err := loadText(t, "dataDir="+dir+"\ninitLimit=5\nsyncLimit=2\nserver.1=x:1:2\nserver.2=y:1:2\nserver.4=z:1:2\nserver.3="+c.line+"\n"+c.text+"\n", Options{})
+		got := ""
+		if err != nil {
+			got = "! " + err.Error()
+		} else {
+			got = conf.Client.Addr.String() + map[bool]string{false: " participant", true: " observer"}[conf.Quorum.Observer]
+			for _, w := range conf.Warnings() {
+				if w.Key != "server" { // of the number of participants
+					got += " " + w.Key
+				}
+			}
+		}
+		if want, fault := strings.CutPrefix(c.want, "! "); !strings.Contains(got, want) || fault != (err != nil) || !fault && got != want {
+			t.Errorf("%s, %q: %s, want %s", c.line, c.text, got, c.want)
 		}
 	}
 }
