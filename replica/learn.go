@@ -123,9 +123,10 @@ func (r *Replica) touch(c *Conn) {
 	}
 }
 
-// touches returns the answer to a leader's PING: the sessions heard of since the last one.
+// touches returns the answer to a leader's PING: the sessions heard of since the last one. It is not null, which
+// Apache's leader does not bear.
 func (r *Replica) touches() []byte {
-	var data []byte
+	data := []byte{}
 	for i, c := range r.upstream.touched {
 		data = proto.AppendTouches(data, proto.Touch{Session: c.Session, Timeout: c.Timeout})
 		c.touched = false
