@@ -211,6 +211,7 @@ var quorumTuning = []keyDef{
 	{name: "leader.nodelay", scope: bare, value: func(c *Config) value { return boolValue{&c.Quorum.LeaderNoDelay} }},
 	{name: "follower.nodelay", scope: bare, value: func(c *Config) value { return boolValue{&c.Quorum.FollowerNoDelay} }},
 	{name: "forceSnapshotSync", scope: asProperty, value: func(c *Config) value { return boolValue{&c.Quorum.ForceSnapshotSync} }},
+	{name: "zebu.sync.quorum", scope: ours, value: func(c *Config) value { return boolValue{&c.Quorum.SyncQuorum} }},
 }
 
 func join(lists ...[]keyDef) []keyDef {

@@ -56,6 +56,7 @@ type Quorum struct {
 	LeaderNoDelay            bool          // leader.nodelay
 	FollowerNoDelay          bool          // follower.nodelay
 	ForceSnapshotSync        bool          // forceSnapshotSync
+	SyncQuorum               bool          // zebu.sync.quorum: a read behind a sync is linearizable, for a round to a quorum a batch of syncs
 	SASL                     bool          // quorum.auth.enableSasl
 	SASLServerRequired       bool          // quorum.auth.serverRequireSasl
 	SASLLearnerRequired      bool          // quorum.auth.learnerRequireSasl

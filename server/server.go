@@ -176,6 +176,7 @@ func replicaOptions(cfg *conf.Config) replica.Options {
 		MaxNeverUsed:      proto.Millis(cfg.Tree.ContainerMaxNeverUsed.Milliseconds()),
 		ReapInterval:      proto.Millis(cfg.Tree.ContainerCheck.Milliseconds()),
 		ReapPerCheck:      cfg.Tree.ContainerPerMinute,
+		QuorumSync:        cfg.Quorum.SyncQuorum,
 		Znode: znode.Options{
 			ExtendedTypes: cfg.Tree.ExtendedTypes, Emulate353TTL: cfg.Tree.Emulate353TTL, NoDigest: !cfg.Tree.Digest,
 			SkipACL: cfg.Tree.SkipACL, Reconfig: cfg.Quorum.Reconfig, EnforceQuota: cfg.Tree.EnforceQuota, EmptyCloseSession: !cfg.Session.CloseTxn,
