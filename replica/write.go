@@ -370,6 +370,8 @@ func appendWriteBody(b []byte, p *pendingWrite, res *znode.Result) []byte {
 		return res.Stat.Append(proto.AppendStr(b, res.Path))
 	case proto.OpSetData, proto.OpSetACL:
 		return res.Stat.Append(b)
+	case proto.OpReconfig:
+		return res.Stat.Append(proto.AppendBuf(b, res.Config))
 	case proto.OpMulti:
 		for i := range res.Ops {
 			b = appendOpResult(b, &res.Ops[i])

@@ -31,6 +31,7 @@ type Result struct {
 	Err     proto.ErrCode // of a multi, the failing operation's; its reply's header says 0 all the same (spec 2.4)
 	Path    string
 	Stat    proto.Stat // of create, setData, reconfig and setACL
+	Config  []byte     // of reconfig: the configuration's text; aliases the transaction's bytes
 	Timeout int32      // of createSession, in milliseconds
 	Changes []Change   // in firing order
 	Ops     []OpResult // of a multi
@@ -80,6 +81,9 @@ func (t *Tree) Apply(h *proto.TxnHeader, body []byte, res *Result) error {
 	default:
 		res.Path, res.Timeout = x.path, x.timeout
 		res.Err = t.applyOne(h, x, &res.Stat, res)
+		if h.Type == proto.OpReconfig {
+			res.Config = x.data
+		}
 	}
 	t.last = max(t.last, h.Zxid)
 	return nil

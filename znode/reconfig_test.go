@@ -83,7 +83,7 @@ func TestReconfigAsApache(t *testing.T) {
 		if next == nil {
 			continue
 		}
-		if next.String() != c.Config || next.Version != z {
+		if next.String() != c.Config || next.Version != z || string(res.Config) != c.Config {
 			t.Errorf("%s: configuration %q", sc.Text(), next)
 		}
 		e.Config = next
