@@ -20,6 +20,8 @@ type Config struct {
 	Dir        string   // holds zoo.cfg, server.log and, unless Extra sets dataDir, data
 	Extra      []string // more lines for zoo.cfg; they win over the lines written by default
 	Properties []string // Java system properties, "zookeeper.extendedTypesEnabled=true"
+	Port       int      // of clients; 0: one that is free
+	KeepFile   bool     // zoo.cfg is there and stays as it is; then Port says what it has for clients
 }
 
 // startTimeout bounds a start: a Java server on a loaded machine may take ten seconds.
@@ -58,16 +60,34 @@ func Start(ctx context.Context, m Maker, c Config) (*Server, error) {
 }
 
 func start(ctx context.Context, m Maker, c Config) (*Server, error) {
-	port, err := FreePort()
+	s, err := Launch(m, c)
 	if err != nil {
 		return nil, err
+	}
+	if err := s.AwaitServing(ctx); err != nil {
+		s.Kill()
+		return nil, fmt.Errorf("%w; its log ends:\n%s", err, s.LogTail(40))
+	}
+	return s, nil
+}
+
+// Launch runs a server and does not wait for anything: a server of an ensemble serves when others are there.
+func Launch(m Maker, c Config) (*Server, error) {
+	port := c.Port
+	if port == 0 {
+		var err error
+		if port, err = FreePort(); err != nil {
+			return nil, err
+		}
 	}
 	if err := os.MkdirAll(c.Dir, 0o755); err != nil {
 		return nil, err
 	}
 	cfg := filepath.Join(c.Dir, "zoo.cfg")
-	if err := os.WriteFile(cfg, []byte(configText(c, port)), 0o644); err != nil {
-		return nil, err
+	if !c.KeepFile {
+		if err := os.WriteFile(cfg, []byte(configText(c, port)), 0o644); err != nil {
+			return nil, err
+		}
 	}
 	log, err := os.OpenFile(filepath.Join(c.Dir, "server.log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
 	if err != nil {
@@ -87,10 +107,6 @@ func start(ctx context.Context, m Maker, c Config) (*Server, error) {
 		log.Close()
 		close(s.done)
 	}()
-	if err := s.awaitServing(ctx); err != nil {
-		s.Kill()
-		return nil, fmt.Errorf("%w; its log ends:\n%s", err, s.LogTail(40))
-	}
 	return s, nil
 }
 
@@ -127,7 +143,8 @@ func FreePort() (int, error) {
 	return l.Addr().(*net.TCPAddr).Port, nil
 }
 
-func (s *Server) awaitServing(ctx context.Context) error {
+// AwaitServing waits until the server answers the four-letter word srvr as one that serves.
+func (s *Server) AwaitServing(ctx context.Context) error {
 	deadline := time.NewTimer(startTimeout)
 	defer deadline.Stop()
 	poll := time.NewTicker(20 * time.Millisecond)
