@@ -21,6 +21,7 @@ type Conn struct {
 	hasReadOnly bool // the handshake carried the readOnly byte, so its answer must
 	open        bool // holds a slot
 	gone        bool // has been disconnected
+	local       bool // its session is known to this server only
 	touched     bool // is among those that a learner has heard of
 
 	// submitted and completed number this connection's writes; reads that arrive behind a write in flight wait in queue.
@@ -70,7 +71,7 @@ func (c *Conn) Busy() bool { return c.submitted != c.completed || len(c.queue) >
 // with Op createSession; a refused client gets a zero answer and its connection closed.
 func (r *Replica) Connect(c *Conn, req *proto.ConnectRequest, at proto.Millis) {
 	c.hasReadOnly = req.HasReadOnly
-	if req.LastZxidSeen > r.applied || r.role == idle {
+	if req.LastZxidSeen > r.applied || r.role == idle || r.role == readOnly && !req.ReadOnly {
 		r.hangUp(c)
 		return
 	}
@@ -82,6 +83,14 @@ func (r *Replica) Connect(c *Conn, req *proto.ConnectRequest, at proto.Millis) {
 	c.Session = r.ids.Next()
 	for r.sessionKnown(c.Session) {
 		c.Session = r.ids.Next()
+	}
+	switch {
+	case r.opt.LocalSessions:
+		r.openLocal(c, at)
+		return
+	case r.role == readOnly:
+		r.refuseReadOnly(c)
+		return
 	}
 	r.attach(c)
 	create := &Request{Op: proto.OpCreateSession, Body: proto.AppendInt32(nil, c.Timeout), At: at}
@@ -99,7 +108,7 @@ func (r *Replica) Connect(c *Conn, req *proto.ConnectRequest, at proto.Millis) {
 func (c *Conn) owner() session.Owner { return session.Owner(c.ID) + 1 }
 
 func (r *Replica) sessionKnown(id proto.SessionID) bool {
-	if r.role == learning {
+	if r.role != leading {
 		_, ok := r.table.Timeout(id)
 		return ok || r.bySession[id] != nil
 	}
@@ -114,8 +123,14 @@ func (r *Replica) resume(c *Conn, req *proto.ConnectRequest, at proto.Millis) {
 		r.answerConnect(c, false, at)
 		return
 	}
-	if r.role == learning {
-		c.Session = req.SessionID
+	c.Session = req.SessionID
+	switch {
+	case r.opt.LocalSessions && r.resumeLocal(c, at):
+		return
+	case r.role == readOnly:
+		r.hangUp(c) // whether the session lives is for a leader to say
+		return
+	case r.role == learning:
 		r.revalidate(c, at)
 		return
 	}
@@ -123,7 +138,6 @@ func (r *Replica) resume(c *Conn, req *proto.ConnectRequest, at proto.Millis) {
 		r.answerConnect(c, false, at)
 		return
 	}
-	c.Session = req.SessionID
 	r.attachInstead(c)
 	r.tracker.SetOwner(c.Session, c.owner())
 	r.tracker.Track(c.Session, c.Timeout, r.now.Mono)
@@ -171,6 +185,8 @@ func (r *Replica) Disconnect(c *Conn) {
 func (r *Replica) Touch(c *Conn, at proto.Millis) {
 	switch {
 	case !c.open:
+	case c.local:
+		r.locals.Touch(c.Session, at)
 	case r.role == leading:
 		r.tracker.Touch(c.Session, at)
 	case r.role == learning:
@@ -180,7 +196,7 @@ func (r *Replica) Touch(c *Conn, at proto.Millis) {
 
 // answerConnect writes the ConnectResponse; a refused client's connection ends with it.
 func (r *Replica) answerConnect(c *Conn, ok bool, at proto.Millis) {
-	resp := proto.ConnectResponse{HasReadOnly: c.hasReadOnly, Passwd: make([]byte, 16)}
+	resp := proto.ConnectResponse{HasReadOnly: c.hasReadOnly, ReadOnly: r.role == readOnly, Passwd: make([]byte, 16)}
 	if ok {
 		pw := session.Password(c.Session)
 		resp.Timeout, resp.SessionID, resp.Passwd = c.Timeout, c.Session, pw[:]
@@ -195,6 +211,15 @@ func (r *Replica) answerConnect(c *Conn, ok bool, at proto.Millis) {
 		out.Err = proto.ErrSessionExpired
 	}
 	r.emit(out)
+}
+
+// refuseReadOnly answers a client that asks for a session of the ensemble where there is none: as ZooKeeper does, with the
+// header of a reply where the client expects a session.
+func (r *Replica) refuseReadOnly(c *Conn) {
+	start := len(r.buf)
+	r.buf = appendReplyHeader(r.buf, 0, r.applied, proto.ErrNotReadOnly)
+	endFrame(r.buf, start)
+	r.emit(Output{Conn: c, Start: start, End: len(r.buf), Close: true})
 }
 
 func (r *Replica) emit(o Output) { r.out = append(r.out, o) }

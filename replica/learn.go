@@ -32,13 +32,15 @@ func (u *upstream) clear() {
 const unassigned proto.Zxid = 1<<63 - 1
 
 // forward passes a client's write or sync on to the leader. The leader takes a learner's requests in the order in which
-// they were sent, so they are answered in that order.
+// they were sent, so they are answered in that order. c is nil if nobody is to be answered.
 func (r *Replica) forward(c *Conn, s proto.SessionID, req *Request, path string) {
 	f := proto.ForwardedRequest{Session: s, Cxid: req.Xid, Op: req.Op, Body: req.Body}
 	p := proto.QuorumPacket{Type: proto.PacketRequest, Zxid: -1, Data: f.Append(nil), AuthInfo: req.IDs}
 	r.upstream.packets = append(r.upstream.packets, p)
-	c.submitted++
-	r.pending.push(pendingWrite{zxid: unassigned, conn: c, xid: req.Xid, op: req.Op, at: req.At, path: path})
+	if c != nil {
+		c.submitted++
+	}
+	r.pending.push(pendingWrite{zxid: unassigned, session: s, conn: c, xid: req.Xid, op: req.Op, at: req.At, path: path})
 }
 
 var errUnanswered = errors.New("the leader has passed over a request of this server")
@@ -48,7 +50,7 @@ var errUnanswered = errors.New("the leader has passed over a request of this ser
 func (r *Replica) own(hdr *proto.TxnHeader) error {
 	for i := range r.pending.len() {
 		p := r.pending.at(i)
-		if p.zxid != unassigned || p.conn.Session != hdr.ClientID || p.xid != hdr.Cxid || !becomes(p.op, hdr.Type) {
+		if p.zxid != unassigned || p.session != hdr.ClientID || p.xid != hdr.Cxid || !becomes(p.op, hdr.Type) {
 			if i == 0 && r.bySession[hdr.ClientID] == nil {
 				return nil
 			}

@@ -20,6 +20,7 @@ type MemberOptions struct {
 	Rules     quorum.Rules   // for reconfigurations
 	Reconfig  bool           // reconfigEnabled
 	LogSync   bool           // learners may be synchronised from the log on disk
+	ReadOnly  bool           // readonlymode.enabled: serve reads while there is no leader for long
 	Timing    zab.Timing
 	// MinNotification and MaxNotification are those of [election.Options], MaxSnapSyncs and MaxDiffSyncs those of
 	// [zab.LeaderOptions].
@@ -64,8 +65,10 @@ type Member struct {
 	learner  *zab.Learner
 	leaderID proto.ServerID
 	serving  bool
-	staging  *Replica // the leader's snapshot, beside the state
-	arena    []byte   // transactions being planned lie here until they are forgotten
+	since    proto.Millis // when the election began
+	reading  bool         // read-only service has begun
+	staging  *Replica     // the leader's snapshot, beside the state
+	arena    []byte       // transactions being planned lie here until they are forgotten
 
 	owners    map[proto.ServerID]session.Owner // of learners' links
 	lastOwner session.Owner
@@ -154,6 +157,7 @@ func (m *Member) now() proto.Millis { return m.r.now.Mono }
 // rest is between two roles, with memory and disk being equal.
 func (m *Member) rest() {
 	m.phase, m.leaderID = electing, proto.NoServer
+	m.since = m.now()
 	m.current = max(m.current, m.r.applied.Epoch())
 	m.accepted = max(m.accepted, m.current)
 	m.appended, m.durable = m.r.applied, m.r.applied
@@ -172,6 +176,9 @@ func (m *Member) elect() {
 func (m *Member) Advance(now Clock) {
 	m.r.Advance(now)
 	m.el.Tick(m.now())
+	if m.o.ReadOnly && m.phase == electing && !m.reading && m.now() >= m.since+m.patience() {
+		m.reading, m.begin = true, true
+	}
 	switch {
 	case m.leader != nil:
 		m.leader.Tick(m.now())
@@ -179,6 +186,9 @@ func (m *Member) Advance(now Clock) {
 		m.learner.Tick(m.now())
 	}
 }
+
+// patience is how long an election may take before reads are served without a leader.
+func (m *Member) patience() proto.Millis { return max(2000, m.o.Timing.Tick) }
 
 // Tick lets sessions expire and nodes be reaped, as far as that is this server's business.
 func (m *Member) Tick() { m.r.Tick() }
@@ -350,8 +360,11 @@ func (m *Member) tellPlanner() {
 // State is the server's part in the ensemble, as elections know it.
 func (m *Member) State() proto.PeerState { return m.el.State() }
 
-// Serving says whether clients are served.
+// Serving says whether clients are served by a leader or one of its learners.
 func (m *Member) Serving() bool { return m.serving }
+
+// ReadOnly says whether clients are served reads, for want of a leader.
+func (m *Member) ReadOnly() bool { return m.reading }
 
 // Leader is the leader that was elected, [proto.NoServer] during elections.
 func (m *Member) Leader() proto.ServerID { return m.leaderID }

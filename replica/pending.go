@@ -4,12 +4,13 @@ import "zebu/proto"
 
 // pendingWrite is a write (or a sync) that waits for a zxid to be applied, to be answered then.
 type pendingWrite struct {
-	zxid proto.Zxid
-	conn *Conn // nil for the server's own
-	xid  int32
-	op   proto.OpCode
-	at   proto.Millis
-	path string // of a sync, echoed
+	zxid    proto.Zxid
+	session proto.SessionID // of one that was forwarded
+	conn    *Conn           // nil if nobody is to be answered
+	xid     int32
+	op      proto.OpCode
+	at      proto.Millis
+	path    string // of a sync, echoed
 }
 
 // pendingQueue is a FIFO in zxid order on a ring that grows.

@@ -73,6 +73,11 @@ func (r *Replica) Read(c *Conn, req *Request, dst []byte) ([]byte, Effect) {
 	if req.Op == proto.OpSetWatches || req.Op == proto.OpSetWatches2 {
 		return r.setWatches(c, req, dst)
 	}
+	if req.Op == proto.OpCloseSession { // of a local session
+		dst = appendReplyHeader(dst, req.Xid, r.applied, proto.OK)
+		endFrame(dst, start)
+		return dst, Effect{Close: true}
+	}
 	if req.Op == proto.OpPing {
 		dst = appendReplyHeader(dst, proto.XidPing, r.applied, proto.OK) // whatever the request's xid
 		endFrame(dst, start)

@@ -33,6 +33,7 @@ const (
 	idle     role = iota // serves nobody
 	leading              // plans them
 	learning             // forwards them to the leader
+	readOnly             // refuses them, for want of a leader
 )
 
 // Options are a replica's settings.
@@ -40,6 +41,8 @@ type Options struct {
 	ServerID          proto.ServerID
 	QuorumSync        bool         // zebu.sync.quorum: a sync waits for a commit that is proposed after it came
 	Tick              proto.Millis // expiry granularity (tickTime)
+	LocalSessions     bool         // localSessionsEnabled, in an ensemble
+	UpgradeLocal      bool         // localSessionsUpgradingEnabled
 	MinSessionTimeout int32        // milliseconds
 	MaxSessionTimeout int32
 	MaxNeverUsed      proto.Millis // znode.container.maxNeverUsedIntervalMs, 0 = never
@@ -64,6 +67,7 @@ type Replica struct {
 	table   session.Table
 	tracker *session.Tracker
 	ids     *session.IDs
+	locals  *session.Tracker // of local sessions; nil if there are none
 	watches *watch.Registry
 	now     Clock
 
@@ -160,6 +164,14 @@ func (r *Replica) Sessions() *session.Table { return &r.table }
 
 // Tracker returns the expiry tracker.
 func (r *Replica) Tracker() *session.Tracker { return r.tracker }
+
+// LocalSessions is the number of local sessions.
+func (r *Replica) LocalSessions() int {
+	if r.locals == nil {
+		return 0
+	}
+	return r.locals.Len()
+}
 
 // Watches returns the watch registry. Registration needs a lock of its own beside the state's read lock.
 func (r *Replica) Watches() *watch.Registry { return r.watches }

@@ -21,7 +21,7 @@ func (r *Replica) Lead() error {
 
 // lead makes the replica plan writes after a zxid.
 func (r *Replica) lead(after proto.Zxid) error {
-	if err := r.nameSessions(); err != nil {
+	if err := r.prepareSessions(); err != nil {
 		return err
 	}
 	r.role = leading
@@ -36,8 +36,12 @@ func (r *Replica) lead(after proto.Zxid) error {
 	return nil
 }
 
-// nameSessions prepares the ids of new sessions, of which a server makes one row for its whole life.
-func (r *Replica) nameSessions() (err error) {
+// prepareSessions prepares for new sessions: their ids, of which a server makes one row for its whole life, and, if there
+// are local sessions, their expiry.
+func (r *Replica) prepareSessions() (err error) {
+	if r.opt.LocalSessions {
+		r.locals = session.NewTracker(r.opt.Tick)
+	}
 	if r.ids == nil {
 		r.ids, err = session.NewIDs(r.opt.ServerID, r.now.Wall, r.opt.Znode.ExtendedTypes)
 	}
@@ -46,10 +50,19 @@ func (r *Replica) nameSessions() (err error) {
 
 // learn makes the replica forward writes to the leader.
 func (r *Replica) learn() error {
-	if err := r.nameSessions(); err != nil {
+	if err := r.prepareSessions(); err != nil {
 		return err
 	}
 	r.role = learning
+	return nil
+}
+
+// readOnlyService lets clients that want it read what this server knows, without a leader (spec 13.2).
+func (r *Replica) readOnlyService() error {
+	if err := r.prepareSessions(); err != nil {
+		return err
+	}
+	r.role = readOnly
 	return nil
 }
 
@@ -69,7 +82,7 @@ func (r *Replica) retire() {
 	r.pending.clear()
 	clear(r.runnable)
 	r.runnable = r.runnable[:0]
-	r.planner, r.tracker = nil, nil
+	r.planner, r.tracker, r.locals = nil, nil, nil
 }
 
 // hangUp ends a connection without an answer.

@@ -43,6 +43,8 @@ func (m *Member) Ready() Ready {
 	}
 	if z.Wake != 0 {
 		out.Wake = z.Wake
+	} else if m.o.ReadOnly && m.phase == electing && !m.reading {
+		out.Wake = min(out.Wake, m.since+m.patience())
 	}
 	m.deliveries, m.delivered = z.Deliver, 0
 	out.Messages, out.Drop, out.Queries = z.Messages, append(z.Drop, m.broken...), z.Queries
@@ -72,6 +74,9 @@ func (r *Ready) Empty() bool {
 // take begins the role that an election has decided on.
 func (m *Member) take(d *election.Decision) {
 	m.leaderID = d.Vote.Leader
+	if m.reading {
+		m.reading, m.begin, m.end = false, false, true
+	}
 	if d.State != proto.Leading {
 		m.phase = dialing
 		m.role = &Role{State: d.State, Leader: m.leaderID}
@@ -230,6 +235,9 @@ func (m *Member) Deliver(n int) (more bool, err error) {
 func (m *Member) beginService() error {
 	var ignored znode.Result // nobody watches yet
 	m.r.tree.SetConfig(m.committed, m.r.now.Wall, &ignored)
+	if m.reading {
+		return m.r.readOnlyService()
+	}
 	if m.leader == nil {
 		return m.r.learn()
 	}

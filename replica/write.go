@@ -25,8 +25,12 @@ func IsWrite(op proto.OpCode) bool {
 // Submit takes a request that must keep its place in its session's order: a write, a sync, or a read behind one. Writes are
 // planned into the lent log; the answer comes with Apply. A read runs once the writes before it are applied.
 func (r *Replica) Submit(c *Conn, req *Request) {
+	if r.role == readOnly && (IsWrite(req.Op) || req.Op == proto.OpSync) && !(c.local && req.Op == proto.OpCloseSession) {
+		req.Refuse = proto.ErrNotReadOnly
+	}
 	switch {
 	case !c.open:
+	case c.local && r.submitLocal(c, req):
 	case IsWrite(req.Op) && req.Refuse == proto.OK:
 		if r.role == learning {
 			r.forward(c, c.Session, req, "")
@@ -35,12 +39,17 @@ func (r *Replica) Submit(c *Conn, req *Request) {
 		}
 	case req.Op == proto.OpSync && r.sync(c, req):
 	default:
-		q := queued{req: *req, after: c.submitted}
-		q.req.Body = c.keep(req.Body)
-		c.queue = append(c.queue, q)
-		if c.submitted == c.completed {
-			r.runnable = append(r.runnable, c)
-		}
+		r.enqueue(c, req)
+	}
+}
+
+// enqueue takes a request that runs once the writes before it are applied.
+func (r *Replica) enqueue(c *Conn, req *Request) {
+	q := queued{req: *req, after: c.submitted}
+	q.req.Body = c.keep(req.Body)
+	c.queue = append(c.queue, q)
+	if c.submitted == c.completed {
+		r.runnable = append(r.runnable, c)
 	}
 }
 
@@ -74,7 +83,7 @@ func (r *Replica) Settle() {
 func (r *Replica) plan(c *Conn, owner session.Owner, s proto.SessionID, req *Request) {
 	zr := znode.Request{Session: s, Cxid: req.Xid, Op: req.Op, Body: req.Body, IDs: req.IDs}
 	if owner != 0 && req.Op != proto.OpCreateSession {
-		zr.SessionErr = r.tracker.Check(s, owner)
+		zr.SessionErr = r.check(s, owner)
 	}
 	r.proposed++
 	buf := r.planner.Plan(r.log.Begin(), &zr, r.proposed, r.now.Wall)
@@ -126,6 +135,9 @@ func (r *Replica) EndTurn() { r.barrier = 0 }
 
 // Tick expires sessions and removes containers and TTL nodes that are due.
 func (r *Replica) Tick() {
+	if r.locals != nil {
+		r.expireLocal()
+	}
 	if r.role != leading {
 		return
 	}
@@ -324,6 +336,9 @@ func (r *Replica) runRead(c *Conn, req *Request) {
 		Xid: req.Xid, Op: req.Op, Err: fx.Err, At: req.At, Zxid: r.applied,
 	})
 	if fx.Close {
+		if c.local && req.Op == proto.OpCloseSession {
+			r.locals.Remove(c.Session)
+		}
 		r.Disconnect(c)
 	}
 }

@@ -98,7 +98,7 @@ func newEnsemble(l *loop, disk replica.Disk) (*ensemble, error) {
 	}
 	e.m = replica.NewMember(replica.MemberOptions{
 		ID: q.ServerID, Committed: &q.Config, LastSeen: q.LastSeen, Reconfig: q.Reconfig, LogSync: q.SnapshotSizeFactor >= 0,
-		Rules:           rules(q),
+		ReadOnly: s.cfg.ReadOnlyMode, Rules: rules(q),
 		Timing:          zab.Timing{Tick: s.cfg.TickTime, InitLimit: q.InitLimit, SyncLimit: q.SyncLimit},
 		MinNotification: millis(q.MinNotification), MaxNotification: millis(q.MaxNotification),
 		MaxSnapSyncs: q.MaxConcurrentSnapSyncs, MaxDiffSyncs: q.MaxConcurrentDiffSyncs,
@@ -210,7 +210,6 @@ func (e *ensemble) turn(job *logJob, event *transport.LinkEvent, later func() er
 	}
 	if ticked {
 		l.tick()
-		e.m.Tick()
 	}
 	for _, ev := range e.mesh.Events() {
 		e.meshEvent(ev)
@@ -330,6 +329,9 @@ func (e *ensemble) arm(at proto.Millis) {
 func (e *ensemble) publish() {
 	p := part{mode: mode(e.m.State()), serving: e.m.Serving(), leader: e.m.Leader(), vote: e.m.Vote(), config: e.m.Config()}
 	p.accepted, p.current = e.m.Epochs()
+	if e.m.ReadOnly() {
+		p.mode, p.serving = status.ReadOnly, true
+	}
 	if old := e.s.part.Load(); old == nil || *old != p {
 		e.s.part.Store(&p)
 		if old == nil || old.mode != p.mode || old.serving != p.serving || old.leader != p.leader {

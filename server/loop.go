@@ -315,7 +315,14 @@ func (l *loop) tick() {
 			rep.Touch(rc, proto.Millis(seen))
 		}
 	}
-	rep.Tick()
+	if l.e == nil {
+		rep.Tick()
+		return
+	}
+	l.s.state.Lock() // local sessions end at once
+	l.e.m.Tick()
+	l.deliver()
+	l.s.state.Unlock()
 }
 
 // quiesce waits until everything planned is durable and applied.

@@ -170,6 +170,8 @@ func replicaOptions(cfg *conf.Config) replica.Options {
 	return replica.Options{
 		Audit:             cfg.Audit,
 		ServerID:          id,
+		LocalSessions:     cfg.Distributed() && cfg.Quorum.LocalSessions,
+		UpgradeLocal:      cfg.Quorum.LocalSessionsUpgrading,
 		Tick:              cfg.TickTime,
 		MinSessionTimeout: int32(cfg.Session.MinTimeout),
 		MaxSessionTimeout: int32(cfg.Session.MaxTimeout),

@@ -24,7 +24,7 @@ func (s *Server) Server() status.Server {
 	tree := s.rep.Tree()
 	st.Zxid = s.rep.Applied()
 	st.NodeCount, st.EphemeralCount, st.DataSize = tree.NodeCount(), tree.EphemeralCount(), tree.DataSize()
-	st.GlobalSessions = s.rep.Sessions().Len()
+	st.GlobalSessions, st.LocalSessions = s.rep.Sessions().Len(), s.rep.LocalSessions()
 	s.watching.Lock()
 	ws := s.rep.Watches().Stats()
 	s.watching.Unlock()
