@@ -39,6 +39,7 @@ fuzz:
 
 bench: build
 	$(GO) run ./bench compare --out bench/RESULTS.md
+	$(GO) run ./bench ensemble --out bench/ENSEMBLE.md
 
 generate:
 	$(GO) generate ./...

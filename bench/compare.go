@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -170,7 +169,7 @@ func (f *compareFlags) execute(cmd *cobra.Command) error {
 			c.notes = append(c.notes, fmt.Sprintf("%s: %v", s.name, err))
 		}
 	}
-	if err := f.publish(cmd.OutOrStdout(), c); err != nil {
+	if err := publishText(cmd.OutOrStdout(), c.report(), f.out); err != nil {
 		return err
 	}
 	if f.quick && len(c.notes) > 0 {
@@ -198,20 +197,4 @@ func (f *compareFlags) prepare(ctx context.Context) (*comparison, error) {
 	}
 	c.dir, err = os.MkdirTemp(f.dir, "zebu-bench-")
 	return c, err
-}
-
-// publish prints the results, and writes them to the file asked for.
-func (f *compareFlags) publish(out io.Writer, c *comparison) error {
-	text := c.report()
-	if _, err := io.WriteString(out, text); err != nil || f.out == "" {
-		return err
-	}
-	old, err := os.ReadFile(f.out)
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	if err := os.MkdirAll(filepath.Dir(f.out), 0o755); err != nil {
-		return err
-	}
-	return os.WriteFile(f.out, []byte(text+keptNotes(string(old))), 0o644)
 }

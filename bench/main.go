@@ -31,7 +31,7 @@ func main() {
 	debug.SetGCPercent(400)
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	cmd := &cobra.Command{Use: "bench", Short: "Measure ZooKeeper servers", SilenceUsage: true, SilenceErrors: true}
-	cmd.AddCommand(loadCommand(), compareCommand(), echoCommand())
+	cmd.AddCommand(loadCommand(), compareCommand(), ensembleCommand(), echoCommand())
 	err := cmd.ExecuteContext(ctx)
 	peers.RemoveBuild()
 	cancel()

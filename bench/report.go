@@ -193,13 +193,18 @@ func (c *comparison) reportLoads(b *strings.Builder) {
 			if r == nil {
 				continue
 			}
-			fmt.Fprintf(b, "| %s | %s | %s | %.2f | %.2f |", p.name, server, number(r.Rate()), serverCPU(r), r.perOp(r.ClientCPU))
-			for _, q := range []float64{.5, .9, .99, .999, 1} {
-				fmt.Fprintf(b, " %s |", number(millis(r.Latency.Quantile(q))))
-			}
-			b.WriteString("\n")
+			reportLoad(b, p.name, server, r)
 		}
 	}
+}
+
+// reportLoad writes a line of a table of loads.
+func reportLoad(b *strings.Builder, load, server string, r *Result) {
+	fmt.Fprintf(b, "| %s | %s | %s | %.2f | %.2f |", load, server, number(r.Rate()), serverCPU(r), r.perOp(r.ClientCPU))
+	for _, q := range []float64{.5, .9, .99, .999, 1} {
+		fmt.Fprintf(b, " %s |", number(millis(r.Latency.Quantile(q))))
+	}
+	b.WriteString("\n")
 }
 
 // notesMark is the last line of a report; what stands below it in the file is kept when the report is written again.
