@@ -375,3 +375,14 @@ func TestBodiesOfQueuedReadsAreLetGo(t *testing.T) {
 		t.Errorf("the queue holds on to %d bytes", got)
 	}
 }
+
+// A client that works through two servers at once must find out which of them has its session, and a multi is no exception.
+func TestMovedSessionIsHungUp(t *testing.T) {
+	b := newBench(t)
+	c := b.connect("a")
+	b.r.tracker.SetOwner(c.Session, 99)
+	h, end := proto.MultiHeader{Op: proto.OpDelete, Err: -1}, proto.MultiHeader{Op: proto.OpError, Done: true, Err: -1}
+	body := proto.PathVersion{Path: "/n", Version: -1}
+	b.r.Submit(c, &Request{Xid: 1, Op: proto.OpMulti, IDs: c.IDs, Body: end.Append(body.Append(h.Append(nil)))})
+	b.want(b.commit(), "a: close")
+}

@@ -2,6 +2,7 @@ package replica
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"zebu/proto"
@@ -135,6 +136,9 @@ func (r *Replica) EndTurn() { r.barrier = 0 }
 
 // Tick expires sessions and removes containers and TTL nodes that are due.
 func (r *Replica) Tick() {
+	if r.paused() {
+		return
+	}
 	if r.locals != nil {
 		r.expireLocal()
 	}
@@ -155,6 +159,16 @@ func (r *Replica) Tick() {
 		body := proto.PathRequest{Path: path}
 		r.plan(nil, 0, 0, &Request{Op: proto.OpDeleteContainer, Body: body.Append(nil)})
 	}
+}
+
+// paused says whether this server has just stood still, as a stopped process or machine does: what clients and learners sent
+// meanwhile waits to be read, and none of them must expire before it is.
+func (r *Replica) paused() bool {
+	if r.now.Mono > r.ticked+r.opt.Tick && r.ticked != 0 {
+		r.grace = r.now.Mono + r.opt.Tick
+	}
+	r.ticked = r.now.Mono
+	return r.now.Mono < r.grace
 }
 
 // Apply carries out a committed transaction: it changes the tree, fires watches and answers the request if it came through this
@@ -351,6 +365,8 @@ func (r *Replica) answerWrite(c *Conn, p *pendingWrite, res *znode.Result) {
 		code = res.Err
 	case p.op == proto.OpMulti && res.Type == proto.OpError:
 		code = res.Err
+	case p.op == proto.OpMulti && slices.ContainsFunc(res.Ops, func(op znode.OpResult) bool { return op.Err == proto.ErrSessionMoved }):
+		code = proto.ErrSessionMoved
 	}
 	start := len(r.buf)
 	closing := c.open && (p.op == proto.OpCloseSession && code == proto.OK || code == proto.ErrSessionMoved)
