@@ -71,7 +71,7 @@ func (c *Conn) Busy() bool { return c.submitted != c.completed || len(c.queue) >
 // with Op createSession; a refused client gets a zero answer and its connection closed.
 func (r *Replica) Connect(c *Conn, req *proto.ConnectRequest, at proto.Millis) {
 	c.hasReadOnly = req.HasReadOnly
-	if req.LastZxidSeen > r.applied || r.role == idle || r.role == readOnly && !req.ReadOnly {
+	if req.LastZxidSeen > max(r.applied, r.begun) || r.role == idle || r.role == readOnly && !req.ReadOnly {
 		r.hangUp(c)
 		return
 	}

@@ -75,6 +75,7 @@ type Replica struct {
 	log      Log
 	proposed proto.Zxid // last zxid planned
 	applied  proto.Zxid // last zxid applied
+	begun    proto.Zxid // beginning of the epoch, all of whose predecessors' transactions are applied
 	upstream upstream   // what a learner has for its leader
 	barrier  proto.Zxid // transaction that syncs wait for, planned since the last [Replica.EndTurn]; 0 if none was
 
@@ -91,6 +92,8 @@ type Replica struct {
 	due      []proto.SessionID
 	reap     []string
 	nextReap proto.Millis
+	ticked   proto.Millis // last time that expiry was looked at
+	grace    proto.Millis // until when nothing expires
 	digests  digestRing
 	counts   Counts
 

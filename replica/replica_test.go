@@ -224,6 +224,24 @@ func TestSessionExpiresAndItsConnectionIsClosed(t *testing.T) {
 	}
 }
 
+func TestNobodyExpiresBecauseTheServerStoodStill(t *testing.T) {
+	b := newBench(t)
+	alive := b.connect("alive")
+	b.connect("dead")
+	b.r.Tick()
+	b.advance(60_000) // a stopped process; what alive sends meanwhile waits in its socket
+	b.r.LendBuffer(nil)
+	b.r.Tick()
+	b.want(b.commit())
+	b.r.Touch(alive, b.now)
+	for range 2 {
+		b.advance(500)
+		b.r.LendBuffer(nil)
+		b.r.Tick()
+	}
+	b.want(b.commit(), "dead: close")
+}
+
 func TestReadsThatNothingHoldsUpComeBeforeTheNextWrite(t *testing.T) {
 	b := newBench(t)
 	c := b.connect("a")

@@ -27,7 +27,7 @@ func (r *Replica) lead(after proto.Zxid) error {
 	r.role = leading
 	r.planner = znode.NewPlanner(r.tree)
 	r.tracker = session.NewTracker(r.opt.Tick)
-	r.proposed = after
+	r.proposed, r.begun = after, after
 	r.barrier = 0
 	r.nextReap = r.now.Mono + r.opt.ReapInterval
 	for id, timeout := range r.table.All {
@@ -48,12 +48,12 @@ func (r *Replica) prepareSessions() (err error) {
 	return err
 }
 
-// learn makes the replica forward writes to the leader.
-func (r *Replica) learn() error {
+// learn makes the replica forward writes to the leader, in the epoch that begins with a zxid.
+func (r *Replica) learn(beginning proto.Zxid) error {
 	if err := r.prepareSessions(); err != nil {
 		return err
 	}
-	r.role = learning
+	r.role, r.begun = learning, beginning
 	return nil
 }
 
@@ -69,7 +69,7 @@ func (r *Replica) readOnlyService() error {
 // retire ends every connection and forgets what was on its way: it is not known whether it will be committed, and clients
 // are not told either way. The state stays.
 func (r *Replica) retire() {
-	r.role = idle
+	r.role, r.begun = idle, 0
 	for _, c := range r.conns {
 		if c != nil {
 			r.hangUp(c)

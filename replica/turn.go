@@ -239,7 +239,7 @@ func (m *Member) beginService() error {
 		return m.r.readOnlyService()
 	}
 	if m.leader == nil {
-		return m.r.learn()
+		return m.r.learn(proto.MakeZxid(m.learner.Epoch(), 0))
 	}
 	m.closing = m.r.orphans()
 	return m.r.lead(m.leader.NextZxid() - 1)

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"net/netip"
 	"slices"
 	"time"
@@ -201,11 +202,20 @@ func (s *Server) ResetConns() {
 	}
 }
 
-// image returns the state at the zxid applied last.
+// image returns the state at the zxid applied last. A server of an ensemble that does not serve has none to give: it may still
+// have to cut off what it holds (ZOOKEEPER-4837).
 func (s *Server) image() (*replica.Image, error) {
 	var img *replica.Image
-	if !s.loop.do(func() error { img = s.rep.Image(); return nil }) {
+	if !s.loop.do(func() error {
+		if s.loop.e == nil || s.loop.e.m.Serving() {
+			img = s.rep.Image()
+		}
+		return nil
+	}) {
 		return nil, errStopping
+	}
+	if img == nil {
+		return nil, errors.New(status.ErrNotServing)
 	}
 	return img, nil
 }
