@@ -15,7 +15,7 @@ var ErrCrashed = errors.New("the machine has crashed")
 
 // Crashing is a file system in memory that forgets what was not synced when it crashes: of the changes of a directory since
 // its last SyncDir a suffix, of the contents of a file since its last Sync all, a suffix (the last write that is kept may be
-// torn), or any sectors. Which of these, the choice function says. Directories themselves do not get lost. It is for one
+// torn between two sectors), or any sectors. Which of these, the choice function says. Directories themselves do not get lost. It is for one
 // goroutine.
 type Crashing struct {
 	choice func(n int) int // in [0, n)
@@ -148,7 +148,9 @@ func (i *crashInode) crash(choice func(int) int) {
 			i.redo(&changes[k], len(changes[k].after))
 		}
 		if n < len(changes) && len(changes[n].after) > 0 {
-			i.redo(&changes[n], choice(len(changes[n].after)))
+			ch := &changes[n]
+			to := (ch.off + int64(choice(len(ch.after)))) / sector * sector
+			i.redo(ch, int(max(0, to-ch.off)))
 		}
 	default:
 		for k := range changes {
