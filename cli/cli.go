@@ -42,7 +42,10 @@ func Run(ctx context.Context, o Options) int {
 		o.Timeout = 30 * time.Second
 	}
 	s := newShell(o)
-	defer s.close()
+	defer func() {
+		s.ending.Store(true)
+		s.close()
+	}()
 	if o.Compat {
 		fmt.Fprintln(o.Out, "Connecting to "+o.Server)
 	}

@@ -31,7 +31,7 @@ func (e *usageError) Error() string { return e.text }
 // unknownCommand is a command that there is not.
 type unknownCommand struct{ name string }
 
-func (e *unknownCommand) Error() string { return "Command not found: Command not found " + e.name }
+func (e *unknownCommand) Error() string { return "Command not found: " + e.name }
 
 // nodeError is an operation on a node that failed.
 type nodeError struct {
@@ -77,7 +77,7 @@ func messageOf(err error, path string) string {
 	var lost *client.ConnectionError
 	switch {
 	case errors.As(err, &lost):
-		return fmt.Sprintf("KeeperErrorCode = ConnectionLoss for %s: %v", path, lost)
+		return fmt.Sprintf("KeeperErrorCode = ConnectionLoss for %s (%v)", path, lost)
 	case !errors.As(err, &code):
 		return err.Error()
 	case code == proto.ErrReconfigInProgress:
@@ -89,7 +89,25 @@ func messageOf(err error, path string) string {
 	if m, ok := messages[code]; ok {
 		return m + path
 	}
-	return fmt.Sprintf("KeeperErrorCode = %v for %s", code, path)
+	name, ok := codeNames[code]
+	if !ok {
+		name = strings.TrimPrefix(code.Error(), "zookeeper: ")
+	}
+	if path == "" {
+		return "KeeperErrorCode = " + name
+	}
+	return "KeeperErrorCode = " + name + " for " + path
+}
+
+// codeNames are zkCli's names for outcomes that it has no message of its own for.
+var codeNames = map[proto.ErrCode]string{
+	proto.ErrSystemError: "SystemError", proto.ErrRuntimeInconsistency: "RuntimeInconsistency",
+	proto.ErrDataInconsistency: "DataInconsistency", proto.ErrMarshalling: "MarshallingError",
+	proto.ErrUnimplemented: "Unimplemented", proto.ErrOperationTimeout: "OperationTimeout", proto.ErrAPIError: "APIError",
+	proto.ErrSessionExpired: "Session expired", proto.ErrInvalidCallback: "Invalid callback", proto.ErrAuthFailed: "AuthFailed",
+	proto.ErrSessionMoved: "Session moved", proto.ErrEphemeralOnLocalSession: "Ephemeral node on local session",
+	proto.ErrNoWatcher: "No such watcher", proto.ErrReconfigDisabled: "Reconfig is disabled",
+	proto.ErrThrottledOp: "Op throttled due to high load", proto.ErrSessionClosedRequireSASL: "Session closed because client failed to authenticate",
 }
 
 // failure is an error as it is told to people and, in JSON, to programs.
@@ -138,7 +156,6 @@ func describe(err error) failure {
 		f.Message = "Not connected"
 		f.Hint = "connect opens a session."
 	case errors.As(err, &unknown):
-		f.Message = "Command not found: " + unknown.name
 		f.Hint = "help lists the commands."
 		if near := nearest(unknown.name); near != "" {
 			f.Hint = "Did you mean " + near + "? help lists the commands."

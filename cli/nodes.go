@@ -209,17 +209,22 @@ func latin1(row []byte) []byte {
 	return []byte(string(runes))
 }
 
+// readFile reads a file that the user named, - for the input.
+func (k *call) readFile(name string) ([]byte, error) {
+	if name == "-" {
+		return io.ReadAll(k.o.In)
+	}
+	data, err := os.ReadFile(name)
+	if err != nil {
+		return nil, &usageError{err.Error()}
+	}
+	return data, nil
+}
+
 // data is the data for set and create: argument i, or the file of -f.
 func (k *call) data(i int) ([]byte, error) {
 	if name, ok := k.flags["f"]; ok {
-		if name == "-" {
-			return io.ReadAll(k.o.In)
-		}
-		data, err := os.ReadFile(name)
-		if err != nil {
-			return nil, &usageError{err.Error()}
-		}
-		return data, nil
+		return k.readFile(name)
 	}
 	if i >= len(k.args) {
 		return nil, nil

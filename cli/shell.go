@@ -23,29 +23,45 @@ type shell struct {
 
 	mu     sync.Mutex
 	c      *client.Client
-	follow chan<- client.Event // takes the events while a command follows them
-	done   chan struct{}       // closed when the events of c are all shown
+	done   chan struct{} // closed when the events of c are all shown
+	shown  uint64        // events of c
+	showed chan struct{} // closed when one more is shown
+	// A command that follows the events at and below a path takes them, and the changes of state.
+	follow   chan<- client.Event
+	followed string
 
 	history []string    // lines of this run, by zkCli's numbers
 	muted   atomic.Bool // watch events are not printed
+	ending  atomic.Bool // the shell ends: that its session does is no news
 	quit    bool
 	last    int // exit code of the last command: quit leaves with it
 }
 
 // output serialises what commands and watches print.
 type output struct {
-	mu sync.Mutex
-	w  io.Writer
+	mu    sync.Mutex
+	w     io.Writer
+	other func(text string) bool // takes the text if it can
 }
 
 func (o *output) Write(p []byte) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if o.other != nil && o.other(string(p)) {
+		return len(p), nil
+	}
 	return o.w.Write(p)
 }
 
+// redirect gives the output to take, as long as that returns true.
+func (o *output) redirect(take func(text string) bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.other = take
+}
+
 func newShell(o Options) *shell {
-	return &shell{o: o, out: &output{w: o.Out}}
+	return &shell{o: o, out: &output{w: o.Out}, showed: make(chan struct{})}
 }
 
 func (s *shell) client() *client.Client {
@@ -69,16 +85,39 @@ func (s *shell) connect(server string) error {
 	}
 	s.close()
 	s.mu.Lock()
-	s.c, s.host, s.done = c, server, make(chan struct{})
+	s.c, s.host, s.done, s.shown = c, server, make(chan struct{}), 0
 	done := s.done
 	s.mu.Unlock()
 	go func() {
 		defer close(done)
 		for e := range c.Events() {
 			s.event(e)
+			s.mu.Lock()
+			s.shown++
+			close(s.showed)
+			s.showed = make(chan struct{})
+			s.mu.Unlock()
 		}
 	}()
 	return nil
+}
+
+// settle waits until the events that came before the last reply are on the screen, so that the output is in the order of
+// what happened.
+func (s *shell) settle() {
+	c := s.client()
+	if c == nil {
+		return
+	}
+	for want := c.Delivered(); ; {
+		s.mu.Lock()
+		shown, showed := s.shown, s.showed
+		s.mu.Unlock()
+		if shown >= want {
+			return
+		}
+		<-showed
+	}
 }
 
 // close ends the session, if there is one; the shell still knows it as closed.
@@ -96,17 +135,33 @@ func (s *shell) close() {
 // event shows an event, or gives it to the command that follows events.
 func (s *shell) event(e client.Event) {
 	s.mu.Lock()
-	follow := s.follow
+	follow, path := s.follow, s.followed
 	s.mu.Unlock()
-	if follow != nil && e.Path != "" {
+	if follow != nil && (e.Path == "" || below(e.Path, path)) {
 		select {
 		case follow <- e:
 			return
 		default: // its reader is behind: better shown than lost
 		}
 	}
-	if !s.muted.Load() && (e.Path != "" || s.o.Compat && e.State != client.Closed) {
+	if !s.muted.Load() && (e.Path != "" || s.o.Compat && !s.ending.Load()) {
 		fmt.Fprint(s.out, "\nWATCHER::\n\n"+eventText(e)+"\n")
+	} else if s.o.Terminal && e.Path == "" && !s.ending.Load() {
+		s.tellState(e.State)
+	}
+}
+
+// tellState tells a person at the terminal what became of the connection.
+func (s *shell) tellState(now client.State) {
+	switch now {
+	case client.Connected:
+		fmt.Fprintf(s.out, "Connected to %s.\n", s.client().Server())
+	case client.ConnectedReadOnly:
+		fmt.Fprintf(s.out, "Connected to %s, which is cut off from its quorum and only reads.\n", s.client().Server())
+	case client.Connecting:
+		fmt.Fprint(s.out, "Connection lost; trying to reach a server again.\n")
+	case client.Expired:
+		fmt.Fprint(s.out, "The session expired.\n")
 	}
 }
 
@@ -139,6 +194,12 @@ func eventName(t proto.EventType) string {
 		return "NodeDataChanged"
 	case proto.EventNodeChildrenChanged:
 		return "NodeChildrenChanged"
+	case client.DataWatchRemoved:
+		return "DataWatchRemoved"
+	case client.ChildWatchRemoved:
+		return "ChildWatchRemoved"
+	case client.PersistentWatchRemoved:
+		return "PersistentWatchRemoved"
 	}
 	return "event " + strconv.Itoa(int(t))
 }
@@ -170,6 +231,7 @@ func (s *shell) line(ctx context.Context, line string) int {
 // run runs one command and prints its error, if any.
 func (s *shell) run(ctx context.Context, words []string) int {
 	err := s.execute(ctx, words)
+	s.settle()
 	if s.quit {
 		return s.last
 	}
@@ -202,6 +264,9 @@ func (s *shell) execute(ctx context.Context, words []string) error {
 	}
 	if !cmd.local {
 		if err := k.online(); err != nil {
+			if s.o.Compat && err == errNotConnected {
+				return k.emit(nil, "Not connected\n") // to zkCli that is no failure
+			}
 			return err
 		}
 	}
@@ -266,6 +331,7 @@ func (k *call) online() error {
 
 // emit prints a result: v as a line of JSON, or text.
 func (k *call) emit(v any, text string) error {
+	k.settle()
 	if !k.json {
 		_, err := io.WriteString(k.out, text)
 		return err

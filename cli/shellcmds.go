@@ -88,5 +88,6 @@ func printWatches(_ context.Context, k *call) error {
 
 func quit(_ context.Context, k *call) error {
 	k.quit = true
+	k.close()
 	return nil
 }

@@ -33,11 +33,15 @@ const prefetch = 64
 
 // walk visits a node and everything below, parents first and children in order. What vanishes meanwhile is left out.
 func (k *call) walk(ctx context.Context, path string, o walkOptions, visit func(*node) error) error {
-	n, err := fetch(ctx, k.c, path, o)
+	return walkFrom(ctx, k.c, path, o, visit)
+}
+
+func walkFrom(ctx context.Context, c *client.Client, path string, o walkOptions, visit func(*node) error) error {
+	n, err := fetch(ctx, c, path, o)
 	if err != nil {
 		return at(path, err)
 	}
-	return descend(ctx, k.c, n, o, visit)
+	return descend(ctx, c, n, o, visit)
 }
 
 func descend(ctx context.Context, c *client.Client, n *node, o walkOptions, visit func(*node) error) error {

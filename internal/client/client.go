@@ -49,7 +49,14 @@ func (s State) String() string { return stateNames[s] }
 // Alive says whether the session may still do something.
 func (s State) Alive() bool { return s < Expired }
 
-// Event is a watch that fired, or, with Path "" and Type 0, a change of the session's state.
+// Types of events that a client tells itself, when RemoveWatches has taken watches off (spec 4.1).
+const (
+	DataWatchRemoved       proto.EventType = 5
+	ChildWatchRemoved      proto.EventType = 6
+	PersistentWatchRemoved proto.EventType = 7
+)
+
+// Event is a watch that fired or was removed, or, with Path "" and Type 0, a change of the session's state.
 type Event struct {
 	Type  proto.EventType
 	State State
@@ -107,7 +114,10 @@ type session struct {
 	problem error         // why there is no connection
 	auths   []proto.AuthPacket
 	watches watches
-	root    string // stripped from events
+	removed []Event // to be delivered for watches just removed
+	closing bool    // Close was called: the end of the connection is no news
+	root    string  // stripped from events
+	sent    uint64  // events put into the channel
 }
 
 // New starts a session in the background. Errors concern o alone. The caller reads [Client.Events] if it sets watches
@@ -194,6 +204,9 @@ func (s *session) Connected(ctx context.Context) error {
 // Close ends the session, on the server too if there is a connection and ctx leaves the time, and waits for what it had
 // started.
 func (s *session) Close(ctx context.Context) error {
+	s.mu.Lock()
+	s.closing = true
+	s.mu.Unlock()
 	var err error
 	if st := s.State(); st == Connected || st == ConnectedReadOnly {
 		_, _, err = s.send(ctx, &request{op: proto.OpCloseSession})
@@ -216,7 +229,7 @@ func finalError(s State) error {
 // setState changes the state and tells of it. An event is sent for what ZooKeeper's clients tell their watchers.
 func (s *session) setState(ctx context.Context, to State) {
 	s.mu.Lock()
-	if s.state == to || !s.state.Alive() {
+	if s.state == to || !s.state.Alive() || s.closing && to == Connecting {
 		s.mu.Unlock()
 		return
 	}
@@ -230,14 +243,30 @@ func (s *session) setState(ctx context.Context, to State) {
 	}
 	select {
 	case s.events <- Event{State: to, Zxid: -1}:
+		s.count()
 	default: // whoever reads so slowly sees the channel closed
 	}
+}
+
+func (s *session) count() {
+	s.mu.Lock()
+	s.sent++
+	s.mu.Unlock()
+}
+
+// Delivered is how many events [Client.Events] has been given so far. The events that a server sent before a reply are
+// among them when the call returns.
+func (s *session) Delivered() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.sent
 }
 
 // deliver hands an event over; it waits for a slow reader, and gives up when the session is being closed.
 func (s *session) deliver(ctx context.Context, e Event) {
 	select {
 	case s.events <- e:
+		s.count()
 	case <-ctx.Done():
 	}
 }

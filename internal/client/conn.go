@@ -380,10 +380,15 @@ func (c *conn) dispatch(ctx context.Context, h proto.ReplyHeader, d *proto.Decod
 	c.mu.Unlock()
 	c.s.mu.Lock()
 	c.s.last = max(c.s.last, h.Zxid)
+	var removed []Event
 	if r.registers != nil {
 		r.registers(c.s, h.Err)
+		removed, c.s.removed = c.s.removed, nil
 	}
 	c.s.mu.Unlock()
+	for _, e := range removed {
+		c.s.deliver(ctx, e)
+	}
 	r.done <- reply{body: d.Rest(), zxid: h.Zxid, err: h.Err.Err()}
 	return nil
 }

@@ -272,7 +272,7 @@ func (c *Client) RemoveWatches(ctx context.Context, path string, t proto.Watcher
 	}
 	r := &request{op: proto.OpRemoveWatches, registers: func(s *session, e proto.ErrCode) {
 		if e == proto.OK {
-			s.watches.remove(t, p)
+			s.forget(t, p)
 		}
 	}}
 	err := c.read(ctx, path, r, &proto.PathWatcherType{Path: p, Type: t}, nil)
@@ -284,6 +284,13 @@ func (c *Client) RemoveWatches(ctx context.Context, path string, t proto.Watcher
 		return nil
 	}
 	return err
+}
+
+// forget drops watches and prepares the events that tell of it; the session is locked.
+func (s *session) forget(t proto.WatcherType, path string) {
+	for _, e := range s.watches.remove(t, path) {
+		s.removed = append(s.removed, Event{Type: e, State: s.state, Path: strip(s.root, path), Zxid: -1})
+	}
 }
 
 // Config returns the ensemble's configuration (spec 11.1), whatever the chroot.

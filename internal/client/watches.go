@@ -66,10 +66,26 @@ func (w *watches) has(t proto.WatcherType, path string) bool {
 	return slices.ContainsFunc(of(t), func(k kind) bool { return w.kinds[k][path] })
 }
 
-func (w *watches) remove(t proto.WatcherType, path string) {
+// remove forgets the watches of a type at path, and returns the events that tell of it.
+func (w *watches) remove(t proto.WatcherType, path string) []proto.EventType {
+	var told []proto.EventType
 	for _, k := range of(t) {
+		if !w.kinds[k][path] {
+			continue
+		}
 		delete(w.kinds[k], path)
+		e := PersistentWatchRemoved
+		switch k {
+		case dataWatch, existWatch:
+			e = DataWatchRemoved
+		case childWatch:
+			e = ChildWatchRemoved
+		}
+		if !slices.Contains(told, e) {
+			told = append(told, e)
+		}
 	}
+	return told
 }
 
 // batch is how many bytes of paths one setWatches carries, so that its frame stays far below jute.maxbuffer.
