@@ -56,14 +56,20 @@ func (l *Leader) acknowledge(p *peer, z proto.Zxid) error {
 		return fmt.Errorf("zab: %v is not acknowledged", next)
 	}
 	p.acked = z
-	if p.sent != 0 && z >= p.sent {
-		p.sent, p.sentAt = 0, 0
-		if z < l.lastProposed {
-			p.sent, p.sentAt = l.lastProposed, l.now
-		}
-	}
+	l.relieve(p, z)
 	l.commit()
 	return nil
+}
+
+// relieve waits no longer for a follower to acknowledge z, and begins to wait for what was proposed since.
+func (l *Leader) relieve(p *peer, z proto.Zxid) {
+	if p.sent == 0 || z < p.sent {
+		return
+	}
+	p.sent, p.sentAt = 0, 0
+	if z < l.lastProposed {
+		p.sent, p.sentAt = l.lastProposed, l.now
+	}
 }
 
 // commit commits proposals, strictly in their order, as long as quorums have logged them. Only learners that are connected count, and

@@ -167,8 +167,11 @@ func (l *Leader) recvAck(p *peer, z proto.Zxid) error {
 	case z == l.beginning() && !p.synced:
 		l.welcome(p)
 		return nil
-	case isFirst(z) || p.observer || z <= l.applied || z <= p.acked:
-		return nil // of NEWLEADER again after UPTODATE, of what was committed when it came, or of a reconnected past
+	case isFirst(z) || p.observer || z <= p.acked:
+		return nil // of NEWLEADER again after UPTODATE, or of a reconnected past
+	case z <= l.applied: // the others were faster
+		l.relieve(p, z)
+		return nil
 	}
 	return l.acknowledge(p, z)
 }
