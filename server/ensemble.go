@@ -42,6 +42,7 @@ type ensemble struct {
 	auth  *transport.Auth
 	files conf.DynamicFiles
 	mesh  *transport.Mesh
+	self  *quorum.Member // as the last configuration has it that this server is in
 
 	role     proto.PeerState // Looking: no links
 	listener *transport.Listener
@@ -86,12 +87,16 @@ type answer struct {
 func newEnsemble(l *loop, disk replica.Disk) (*ensemble, error) {
 	s := l.s
 	q := &s.cfg.Quorum
+	self := q.Config.Member(q.ServerID)
+	if self == nil {
+		return nil, fmt.Errorf("%s: myid is %d, and there is no server.%d line", s.cfg.File, q.ServerID, q.ServerID)
+	}
 	auth, err := quorumAuth(s.cfg)
 	if err != nil {
 		return nil, err
 	}
 	e := &ensemble{
-		l: l, s: s, auth: auth, files: s.cfg.DynamicFiles(), role: proto.Looking,
+		l: l, s: s, auth: auth, self: self, files: s.cfg.DynamicFiles(), role: proto.Looking,
 		links: map[proto.ServerID]*transport.Link{}, peers: map[*transport.Link]proto.ServerID{},
 		events: make(chan transport.LinkEvent, linkEvents), dialed: make(chan dialed), loaded: make(chan loaded), answers: make(chan answer),
 		timer: time.NewTimer(time.Hour), outbox: map[proto.ServerID][]proto.QuorumPacket{},
@@ -278,7 +283,9 @@ func (e *ensemble) carryOut(rd *replica.Ready) error {
 		e.lookUp(q)
 	}
 	if rd.Config != nil {
-		e.configured(rd.Config)
+		if err := e.configured(rd.Config); err != nil {
+			return err
+		}
 	}
 	if rd.Role != nil {
 		e.assume(rd.Role)

@@ -60,14 +60,6 @@ func quorumAuth(cfg *conf.Config) (*transport.Auth, error) {
 	}, nil
 }
 
-// me is this server in the configuration in force, or as zoo.cfg has it.
-func (e *ensemble) me() *quorum.Member {
-	if m := e.m.Config().Member(e.s.cfg.Quorum.ServerID); m != nil {
-		return m
-	}
-	return e.s.cfg.Quorum.Config.Member(e.s.cfg.Quorum.ServerID)
-}
-
 func quorumAddrs(m *quorum.Member) (addrs []proto.HostPort) {
 	for _, a := range m.Addrs {
 		addrs = append(addrs, proto.HostPort{Host: a.Host, Port: a.Quorum})
@@ -89,7 +81,7 @@ func (e *ensemble) meshOptions() transport.MeshOptions {
 		handshake = e.ticks(q.SyncLimit)
 	}
 	return transport.MeshOptions{
-		Net: transport.Net{Auth: e.auth, KeepAlive: q.KeepAlive, Log: e.s.log}, ID: q.ServerID, Addrs: electionAddrs(e.me()),
+		Net: transport.Net{Auth: e.auth, KeepAlive: q.KeepAlive, Log: e.s.log}, ID: q.ServerID, Addrs: electionAddrs(e.self),
 		MultiAddress: q.MultiAddress, ListenAllIPs: q.ListenOnAllIPs, BindTries: q.BindRetries,
 		HandshakeTimeout: handshake, ConnectTimeout: q.ConnTimeout,
 		Peers: transport.ElectionPeers(e.m.Config(), e.m.LastSeen()),
@@ -142,7 +134,7 @@ func (e *ensemble) listen() {
 	e.ports.Wait() // the port may be open from an earlier role
 	l, err := transport.Listen(context.Background(), transport.ListenOptions{
 		Net:   transport.Net{Auth: e.auth, KeepAlive: q.KeepAlive, Nagle: !q.LeaderNoDelay, Log: e.s.log},
-		Addrs: quorumAddrs(e.me()), ListenAllIPs: q.ListenOnAllIPs, HandshakeTimeout: e.ticks(q.InitLimit), Link: e.linkOptions(),
+		Addrs: quorumAddrs(e.self), ListenAllIPs: q.ListenOnAllIPs, HandshakeTimeout: e.ticks(q.InitLimit), Link: e.linkOptions(),
 	})
 	if err != nil {
 		e.s.log.Error("cannot lead without the quorum port", zap.Error(err))
@@ -427,8 +419,27 @@ func (e *ensemble) lookUp(q zab.LogQuery) {
 	})
 }
 
-// configured puts a configuration into force: on disk, and for the mesh.
-func (e *ensemble) configured(c *quorum.Config) {
-	e.mesh.SetPeers(transport.ElectionPeers(c, e.m.LastSeen()))
+// configured puts a configuration into force: on disk, for the mesh, and for this server's own ports.
+func (e *ensemble) configured(c *quorum.Config) error {
 	e.l.log.do(func() error { return e.files.Activate(c) }, func() error { return nil })
+	old := e.self
+	if m := c.Member(e.s.cfg.Quorum.ServerID); m != nil {
+		e.self = m
+	}
+	if e.self.Client != old.Client && e.self.Client != (proto.HostPort{}) {
+		if err := e.s.move(e.self.Client); err != nil {
+			return err
+		}
+	}
+	if slices.Equal(electionAddrs(e.self), electionAddrs(old)) {
+		e.mesh.SetPeers(transport.ElectionPeers(c, e.m.LastSeen()))
+		return nil
+	}
+	e.mesh.Close()
+	mesh, err := transport.StartMesh(context.Background(), e.meshOptions())
+	if err != nil {
+		return &PortError{err}
+	}
+	e.mesh = mesh
+	return nil
 }

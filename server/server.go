@@ -60,11 +60,12 @@ type Server struct {
 
 	mismatches int64 // digest mismatches reported; the loop's
 
-	listener net.Listener
-	addrs    *addressLimit
-	throttle *connThrottle
-	report   *status.Report
-	enforce  bool // enforce.auth.enabled
+	listening sync.Mutex // for listener
+	listener  net.Listener
+	addrs     *addressLimit
+	throttle  *connThrottle
+	report    *status.Report
+	enforce   bool // enforce.auth.enabled
 
 	batchLimit int           // requests that a connection hands to the loop at once
 	closeGrace time.Duration // how long a connection that is to be closed may take to accept its last replies
@@ -133,7 +134,38 @@ func New(opt Options) (*Server, error) {
 }
 
 // Addr is the client port's address.
-func (s *Server) Addr() net.Addr { return s.listener.Addr() }
+func (s *Server) Addr() net.Addr {
+	s.listening.Lock()
+	defer s.listening.Unlock()
+	return s.listener.Addr()
+}
+
+// move listens for clients at another address, which a reconfiguration has given this server. Connections stay.
+func (s *Server) move(addr proto.HostPort) error {
+	c := s.cfg.Client
+	c.Addr = conf.Address(addr.Host, addr.Port)
+	s.listening.Lock()
+	defer s.listening.Unlock()
+	if s.ending.Load() {
+		return nil
+	}
+	old := s.listener
+	if a, ok := old.Addr().(*net.TCPAddr); ok && a.Port == addr.Port {
+		old.Close() // the new one may stand for the same
+		old = nil
+	}
+	ln, err := listen(c)
+	if err != nil {
+		return err
+	}
+	if old != nil {
+		old.Close()
+	}
+	s.listener = ln
+	s.tasks.Go(func() { s.accept(ln) })
+	s.log.Info("listening for clients", zap.Stringer("address", ln.Addr()))
+	return nil
+}
 
 // now is the server's monotonic clock in milliseconds.
 func (s *Server) now() proto.Millis { return proto.Millis(time.Since(s.start) / time.Millisecond) }
@@ -288,7 +320,7 @@ func (s *Server) Run(ctx context.Context) error {
 	defer s.auditSelf(audit.ServerStop, audit.Invoked)
 	var logDone sync.WaitGroup
 	logDone.Go(s.loop.runLog)
-	s.tasks.Go(s.accept)
+	s.tasks.Go(func() { s.accept(s.listener) })
 	s.tasks.Go(s.purge)
 	err := s.loop.run(ctx)
 	s.stop()
@@ -304,7 +336,9 @@ func (s *Server) Close() error { return errors.Join(s.listener.Close(), s.store.
 func (s *Server) stop() {
 	s.ending.Store(true)
 	close(s.stopped)
+	s.listening.Lock()
 	s.listener.Close()
+	s.listening.Unlock()
 	s.roomMu.Lock()
 	s.room.Broadcast()
 	s.roomMu.Unlock()
@@ -315,9 +349,9 @@ func (s *Server) stop() {
 	}
 }
 
-func (s *Server) accept() {
+func (s *Server) accept(ln net.Listener) {
 	for {
-		nc, err := s.listener.Accept()
+		nc, err := ln.Accept()
 		if err != nil {
 			if errors.Is(err, net.ErrClosed) {
 				return
