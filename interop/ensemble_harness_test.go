@@ -1,0 +1,471 @@
+package interop
+
+import (
+	"bufio"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"zebu/internal/peers"
+	"zebu/proto"
+)
+
+// ensembles bounds how many ensembles run at once: each is three or four processes, most of them Java.
+var ensembles = make(chan struct{}, 2)
+
+// memberPorts are the ports given to members in this process. They lie below those that systems hand out by themselves, so
+// that nobody takes the port of a member that is down for a moment.
+var memberPorts = struct {
+	sync.Mutex
+	given map[int]bool
+}{given: map[int]bool{}}
+
+func memberPort(t *testing.T) int {
+	t.Helper()
+	p := &memberPorts
+	p.Lock()
+	defer p.Unlock()
+	for range 1000 {
+		port := 12000 + rand.IntN(20000)
+		if p.given[port] {
+			continue
+		}
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err != nil {
+			continue
+		}
+		l.Close()
+		p.given[port] = true
+		return port
+	}
+	t.Fatal("no free port")
+	return 0
+}
+
+// seat is one place in an ensemble: a data directory and ports, and whoever serves on them at the moment.
+type seat struct {
+	id                       int
+	observer                 bool
+	dir                      string
+	quorum, election, client int // ports
+	maker                    peers.Maker
+	server                   *peers.Server // nil when it does not run
+	rewritten                bool          // a reconfiguration owns zoo.cfg
+	logged                   int           // length of the log at the last start
+}
+
+func (m *seat) addr() string { return fmt.Sprintf("127.0.0.1:%d", m.client) }
+
+func (m *seat) String() string { return fmt.Sprintf("%d (%s)", m.id, m.maker.Name()) }
+
+// spec is what comes behind server.N= in a configuration.
+func (m *seat) spec(quorumPort int) string {
+	role := "participant"
+	if m.observer {
+		role = "observer"
+	}
+	return fmt.Sprintf("127.0.0.1:%d:%d:%s;127.0.0.1:%d", quorumPort, m.election, role, m.client)
+}
+
+// sinceStart is what the server has printed since its last start.
+func (m *seat) sinceStart() string {
+	if m.server == nil {
+		return ""
+	}
+	return m.server.Log()[m.logged:]
+}
+
+// ensemble is a set of members. Digests of all of them are compared from the first start to the end of the test.
+type ensemble struct {
+	t       *testing.T
+	members []*seat  // by id, from 1
+	lines   []string // for every zoo.cfg
+	// properties are every server's.
+	properties []string
+	// detours are ports that the others are told instead of a member's quorum port.
+	detours map[int]int
+
+	watch digestWatch
+}
+
+// ensembleOf is an ensemble of members of the given kinds, with ids from 1: "zebu", "3.9" or "3.8", and "+o" behind it for an
+// observer. Nothing runs yet.
+func ensembleOf(t *testing.T, kinds ...string) *ensemble {
+	t.Helper()
+	ensembles <- struct{}{}
+	t.Cleanup(func() { <-ensembles })
+	e := &ensemble{
+		t: t, detours: map[int]int{}, properties: slices.Clone(properties),
+		lines: []string{"tickTime=200", "initLimit=50", "syncLimit=25", "minSessionTimeout=400", "maxSessionTimeout=60000"},
+	}
+	e.watch.seen, e.watch.mismatch = map[proto.Zxid]map[string]string{}, map[string]string{}
+	for _, kind := range kinds {
+		e.add(kind)
+	}
+	stop := make(chan struct{})
+	var watching sync.WaitGroup
+	t.Cleanup(func() { // runs after end below
+		close(stop)
+		watching.Wait()
+		e.watch.report(t)
+	})
+	watching.Go(func() { e.watch.run(stop) })
+	t.Cleanup(e.end)
+	return e
+}
+
+// add makes one more member. The configuration of those before does not know it.
+func (e *ensemble) add(kind string) *seat {
+	e.t.Helper()
+	name, observer := strings.CutSuffix(kind, "+o")
+	m := &seat{
+		id: len(e.members) + 1, observer: observer, dir: e.t.TempDir(), maker: makerOf(e.t, name),
+		quorum: memberPort(e.t), election: memberPort(e.t), client: memberPort(e.t),
+	}
+	e.members = append(e.members, m)
+	e.watch.target(strconv.Itoa(m.id), m.addr())
+	if err := os.MkdirAll(filepath.Join(m.dir, "data"), 0o755); err != nil {
+		e.t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(m.dir, "data", "myid"), []byte(strconv.Itoa(m.id)), 0o644); err != nil {
+		e.t.Fatal(err)
+	}
+	return m
+}
+
+func makerOf(t *testing.T, name string) peers.Maker {
+	t.Helper()
+	switch name {
+	case "zebu":
+		return zebu(t)
+	case "3.8":
+		return apache38(t)
+	case "3.9":
+		return apache39(t)
+	}
+	t.Fatalf("no maker %q", name)
+	return nil
+}
+
+func (e *ensemble) seat(id int) *seat { return e.members[id-1] }
+
+// launch starts members and does not wait.
+func (e *ensemble) launch(ids ...int) {
+	e.t.Helper()
+	for _, id := range ids {
+		m := e.seat(id)
+		c := peers.Config{Dir: m.dir, Properties: e.properties, Port: m.client, KeepFile: m.rewritten, Extra: slices.Clone(e.lines)}
+		for _, o := range e.members {
+			port := o.quorum
+			if d := e.detours[o.id]; d != 0 && o != m {
+				port = d
+			}
+			c.Extra = append(c.Extra, fmt.Sprintf("server.%d=%s", o.id, o.spec(port)))
+		}
+		if before, err := os.Stat(filepath.Join(m.dir, "server.log")); err == nil {
+			m.logged = int(before.Size())
+		}
+		s, err := peers.Launch(m.maker, c)
+		if err != nil {
+			e.t.Fatal(err)
+		}
+		m.server = s
+	}
+}
+
+// start launches members and waits until they serve.
+func (e *ensemble) start(ids ...int) {
+	e.t.Helper()
+	e.launch(ids...)
+	e.serving(ids...)
+}
+
+// serving waits until members serve.
+func (e *ensemble) serving(ids ...int) {
+	e.t.Helper()
+	for _, id := range ids {
+		if err := e.seat(id).server.AwaitServing(e.t.Context()); err != nil {
+			e.t.Fatalf("member %v: %v", e.seat(id), err)
+		}
+	}
+}
+
+// lead starts all members such that a chosen one, which must have a greater id than one other voter, leads: those two elect, and the others
+// find it leading.
+func (e *ensemble) lead(leader int) {
+	e.t.Helper()
+	other := slices.IndexFunc(e.members, func(m *seat) bool { return !m.observer }) + 1
+	e.launch(leader, other)
+	e.serving(leader, other)
+	var rest []int
+	for _, m := range e.members {
+		if m.id != leader && m.id != other {
+			rest = append(rest, m.id)
+		}
+	}
+	e.start(rest...)
+	if got := e.leader(); got != leader {
+		e.t.Fatalf("member %d leads, not %d", got, leader)
+	}
+}
+
+// leader is the id of the member that leads, once there is one.
+func (e *ensemble) leader() (id int) {
+	e.t.Helper()
+	poll(e.t, 30*time.Second, "leader", func() bool {
+		for _, m := range e.members {
+			if m.server != nil && m.mode() == "leader" {
+				id = m.id
+				return true
+			}
+		}
+		return false
+	})
+	return id
+}
+
+// mode is what srvr says, "" if the server does not serve.
+func (m *seat) mode() string { return wordField(m.addr(), "srvr", "Mode: ") }
+
+// zxid is the last transaction of a member.
+func (m *seat) zxid() string { return wordField(m.addr(), "srvr", "Zxid: ") }
+
+// wordField is what stands behind a key in a line of the answer to a four-letter word, "" if nothing does.
+func wordField(addr, word, key string) string {
+	text, err := peers.FourLetterWord(addr, word)
+	if err != nil {
+		return ""
+	}
+	return field(text, key)
+}
+
+func field(text, key string) string {
+	for line := range strings.Lines(text) {
+		if v, ok := strings.CutPrefix(line, key); ok {
+			return strings.TrimSpace(v)
+		}
+	}
+	return ""
+}
+
+func (e *ensemble) stop(id int) {
+	e.t.Helper()
+	m := e.seat(id)
+	if err := m.server.Stop(); err != nil {
+		e.t.Fatal(err)
+	}
+	m.server = nil
+}
+
+func (e *ensemble) kill(id int) {
+	m := e.seat(id)
+	m.server.Kill()
+	m.server = nil
+}
+
+// freeze stops a member's process without ending it; thaw lets it go on.
+func (e *ensemble) freeze(id int) { e.signal(id, syscall.SIGSTOP) }
+func (e *ensemble) thaw(id int)   { e.signal(id, syscall.SIGCONT) }
+
+func (e *ensemble) signal(id int, s syscall.Signal) {
+	e.t.Helper()
+	if err := syscall.Kill(e.seat(id).server.PID(), s); err != nil {
+		e.t.Fatal(err)
+	}
+}
+
+// end kills what still runs, and shows the logs of a test that failed.
+func (e *ensemble) end() {
+	for _, m := range e.members {
+		if m.server == nil {
+			continue
+		}
+		m.server.Kill()
+		if e.t.Failed() {
+			e.t.Logf("log of member %v ends:\n%s", m, m.server.LogTail(60))
+		}
+		m.server = nil
+	}
+}
+
+// running are the ids of members whose process runs.
+func (e *ensemble) running() (ids []int) {
+	for _, m := range e.members {
+		if m.server != nil {
+			ids = append(ids, m.id)
+		}
+	}
+	return ids
+}
+
+// settle waits until all running members have applied the same last transaction.
+func (e *ensemble) settle() {
+	e.t.Helper()
+	last := ""
+	poll(e.t, 30*time.Second, "common zxid", func() bool {
+		zxids := map[string]bool{}
+		for _, id := range e.running() {
+			zxids[e.seat(id).zxid()] = true
+		}
+		before := last
+		last = strings.Join(slices.Sorted(maps.Keys(zxids)), " ")
+		return len(zxids) == 1 && !zxids[""] && last == before // twice: nothing is under way
+	})
+}
+
+// same waits until nothing is under way any more and compares all running members: every node with its data, its stat and its ACL.
+func (e *ensemble) same() {
+	e.t.Helper()
+	e.settle()
+	var want map[string]string
+	var first *seat
+	for _, id := range e.running() {
+		m := e.seat(id)
+		got := e.dump(m)
+		if first == nil {
+			first, want = m, got
+			continue
+		}
+		sameDump(e.t, fmt.Sprintf("member %v after member %v", m, first), want, got)
+	}
+	e.watch.look()
+}
+
+// dump reads a member's tree. The node with the configuration is left out: every server writes it when it starts, at its
+// own time.
+func (e *ensemble) dump(m *seat) map[string]string {
+	e.t.Helper()
+	w, err := connectWire(m.addr(), 10*time.Second)
+	if err != nil {
+		e.t.Fatalf("member %v: %v", m, err)
+	}
+	defer w.Close()
+	if err := w.auth("digest", "super:test"); err != nil {
+		e.t.Fatal(err)
+	}
+	if _, err := w.must(proto.OpSync, &proto.PathRequest{Path: "/"}); err != nil {
+		e.t.Fatal(err)
+	}
+	all, err := dump(w)
+	if err != nil {
+		e.t.Fatalf("member %v: %v", m, err)
+	}
+	if _, err := w.call(proto.OpCloseSession, nil); err != nil {
+		e.t.Fatal(err)
+	}
+	delete(all, "/zookeeper/config")
+	return all
+}
+
+// target is what a [digestWatch] looks at.
+type target struct{ name, addr string }
+
+// digestWatch collects what members say about their trees: the digests that the word hash tells, of every 128th zxid, and
+// the number of transactions whose digest, as the leader has computed it, was not theirs.
+type digestWatch struct {
+	mu       sync.Mutex
+	targets  []target
+	seen     map[proto.Zxid]map[string]string // digest by member
+	mismatch map[string]string
+}
+
+func (d *digestWatch) target(name, addr string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.targets = append(d.targets, target{name, addr})
+}
+
+// run looks at all targets again and again.
+func (d *digestWatch) run(stop <-chan struct{}) {
+	tick := time.NewTicker(400 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-stop:
+			return
+		case <-tick.C:
+			d.look()
+		}
+	}
+}
+
+// look asks all targets; one that does not answer has nothing to say.
+func (d *digestWatch) look() {
+	d.mu.Lock()
+	targets := d.targets
+	d.mu.Unlock()
+	for _, t := range targets {
+		if text, err := peers.FourLetterWord(t.addr, "hash"); err == nil {
+			d.add(t.name, text)
+		}
+		text, err := peers.FourLetterWord(t.addr, "mntr")
+		if err != nil || !strings.Contains(text, "zk_server_state") {
+			continue // it does not serve
+		}
+		if n := field(text, "zk_digest_mismatches_count"); n != "0" {
+			d.mu.Lock()
+			d.mismatch[t.name] = "\"" + n + "\""
+			d.mu.Unlock()
+		}
+	}
+}
+
+func (d *digestWatch) add(name, text string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for s := bufio.NewScanner(strings.NewReader(text)); s.Scan(); {
+		hex, digest, ok := strings.Cut(s.Text(), ": ")
+		z, err := strconv.ParseUint(hex, 16, 64)
+		if !ok || err != nil {
+			continue
+		}
+		at := d.seen[proto.Zxid(z)]
+		if at == nil {
+			at = map[string]string{}
+			d.seen[proto.Zxid(z)] = at
+		}
+		if old := at[name]; old != "" && old != digest {
+			digest = old + " and then " + digest
+		}
+		at[name] = digest
+	}
+}
+
+// compared is the number of zxids of which more than one member has told its digest.
+func (d *digestWatch) compared() (n int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, by := range d.seen {
+		if len(by) > 1 {
+			n++
+		}
+	}
+	return n
+}
+
+func (d *digestWatch) report(t *testing.T) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, z := range slices.Sorted(maps.Keys(d.seen)) {
+		digests := map[string]bool{}
+		for _, v := range d.seen[z] {
+			digests[v] = true
+		}
+		if len(digests) > 1 {
+			t.Errorf("digests at %v differ: %v", z, d.seen[z])
+		}
+	}
+	for name, n := range d.mismatch {
+		t.Errorf("member %s: %s transactions had another digest than the leader's", name, n)
+	}
+}
