@@ -242,6 +242,7 @@ func (e *ensemble) linkEvent(ev *transport.LinkEvent) {
 		e.m.SnapshotSent(id)
 	}
 	for i := range ev.Packets {
+		e.logSync(id, &ev.Packets[i])
 		e.m.Recv(id, ev.Packets[i])
 	}
 	if ev.Snapshot != nil {
@@ -320,11 +321,13 @@ func (e *ensemble) send(messages []zab.Message) {
 			continue
 		}
 		if m.LogThrough != 0 {
+			e.s.log.Info("learner is sent the log on disk", zap.Int64("server", int64(m.To)), zap.Stringer("after", m.LogAfter), zap.Stringer("through", m.LogThrough))
 			e.flush(m.To)
 			link.Stream(logStream{e.s.store, m.LogAfter, m.LogThrough})
 			continue
 		}
 		e.outbox[m.To] = append(e.outbox[m.To], m.Packet)
+		e.logSync(m.To, &m.Packet)
 		switch {
 		case m.Packet.Type == proto.PacketUpToDate && e.role == proto.Leading:
 			link.SetTimeout(e.ticks(e.s.cfg.Quorum.SyncLimit))
@@ -337,6 +340,14 @@ func (e *ensemble) send(messages []zab.Message) {
 	}
 	for id := range e.outbox {
 		e.flush(id)
+	}
+}
+
+// logSync tells how a learner's history becomes the leader's; to both.
+func (e *ensemble) logSync(peer proto.ServerID, p *proto.QuorumPacket) {
+	switch p.Type {
+	case proto.PacketDiff, proto.PacketTrunc, proto.PacketSnap:
+		e.s.log.Info("synchronisation", zap.Stringer("by", p.Type), zap.Stringer("zxid", p.Zxid), zap.Int64("server", int64(peer)))
 	}
 }
 
