@@ -278,7 +278,7 @@ func (m *Member) deliver(d *zab.Delivery) error {
 	return nil
 }
 
-// TakeViews returns the snapshots that Deliver has taken for SNAP messages.
+// TakeViews returns the snapshots that the last Deliver has taken for SNAP messages.
 func (m *Member) TakeViews() []View {
 	v := m.views
 	m.views = nil

@@ -340,7 +340,8 @@ func (e *ensemble) publish() {
 		p.mode, p.serving = status.ReadOnly, true
 	}
 	if old := e.s.part.Load(); old == nil || *old != p {
-		e.s.part.Store(&p)
+		now := p // so that p stays where it is when nothing has changed
+		e.s.part.Store(&now)
 		if old == nil || old.mode != p.mode || old.serving != p.serving || old.leader != p.leader {
 			e.s.log.Info("role", zap.String("state", e.m.State().String()), zap.Bool("serving", p.serving), zap.Int64("leader", int64(p.leader)),
 				zap.Int64("epoch", int64(p.current)), zap.Stringer("zxid", e.s.rep.Applied()))

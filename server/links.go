@@ -253,6 +253,9 @@ func (e *ensemble) linkEvent(ev *transport.LinkEvent) {
 // greet finds out which learner a new link is from: the first packet says so.
 func (e *ensemble) greet(link *transport.Link, first *proto.QuorumPacket) (proto.ServerID, bool) {
 	info, err := proto.DecodeLearnerInfo(first.Data)
+	if err == nil && info.ServerID == e.s.cfg.Quorum.ServerID {
+		err = fmt.Errorf("it says that it is server %d, as this one is: see myid", info.ServerID)
+	}
 	if err != nil {
 		e.s.log.Warn("learner refused", zap.Stringer("address", link.Peer()), zap.Error(err))
 		e.close(link, err)
@@ -310,10 +313,10 @@ func (e *ensemble) snapshotLoaded(ld loaded) {
 
 // send hands messages to links, in their order.
 func (e *ensemble) send(messages []zab.Message) {
+	views := e.m.TakeViews() // none of them is for a later SNAP
 	if len(messages) == 0 {
 		return
 	}
-	var views []replica.View
 	for i := range messages {
 		m := &messages[i]
 		link := e.links[m.To]
@@ -333,9 +336,8 @@ func (e *ensemble) send(messages []zab.Message) {
 			link.SetTimeout(e.ticks(e.s.cfg.Quorum.SyncLimit))
 		case m.Packet.Type == proto.PacketSnap && e.role == proto.Leading:
 			e.flush(m.To)
-			views = append(views, e.m.TakeViews()...)
 			at := slices.IndexFunc(views, func(v replica.View) bool { return v.To == m.To })
-			link.Stream(snapshotStream{views[at].Image})
+			link.Stream(snapshotStream{views[at].Image}) // there is one for each SNAP
 		}
 	}
 	for id := range e.outbox {
