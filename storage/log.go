@@ -127,6 +127,13 @@ func (l *Log) create(z proto.Zxid) error {
 	if _, err := f.WriteAt(h.Append(nil), 0); err != nil {
 		return fmt.Errorf("create a log: write %s: %w", name, err)
 	}
+	// Before the first batch: of that the disk may take later sectors first, and a log without a header, in which something was
+	// written, is refused.
+	if !l.opt.NoSync {
+		if err := f.Sync(); err != nil {
+			return fmt.Errorf("create a log: sync %s: %w", name, err)
+		}
+	}
 	l.size.Add(fileHeaderSize)
 	l.opt.Log.Info("new transaction log", zap.String("file", name))
 	return nil
