@@ -51,7 +51,7 @@ func TestCoresArePure(t *testing.T) {
 }
 
 // layers lists the packages from the bottom up: none imports one above it.
-var layers = []string{"internal", "proto", "quorum", "election", "zab", "status", "znode", "session", "watch", "replica", "storage", "transport", "conf", "server", "admin", "cli", "cmd"}
+var layers = []string{"internal", "proto", "quorum", "election", "zab", "status", "znode", "session", "watch", "replica", "storage", "sim", "transport", "conf", "server", "admin", "cli", "cmd"}
 
 // TestImportsPointDown checks that no package imports one of a higher layer, tests left out.
 func TestImportsPointDown(t *testing.T) {

@@ -1,0 +1,533 @@
+package sim
+
+import (
+	"fmt"
+	"hash/fnv"
+	"slices"
+	"sort"
+
+	"zebu/proto"
+	"zebu/quorum"
+	"zebu/zab"
+)
+
+// checker holds the ensemble to its promises, as things happen:
+//
+//   - A zxid names one transaction and one history that leads to it, on every server; the state after it (tree digest,
+//     sessions) is the same everywhere. So histories are prefixes of one another, or what differs was never committed.
+//   - What is committed is on the disks of a quorum at that moment.
+//   - One server at most leads and commits in an epoch, and what has been committed is part of every later leader's history.
+//   - What a server has in memory when it votes is what is on its disk.
+//   - A reply tells the truth about the state at its zxid, and its zxid has been committed: what was acknowledged is never
+//     lost. Replies come in the order of requests and never go back.
+//   - A write is later than everything that anybody had seen when it was sent. A read behind a sync too, if that asks a quorum. No
+//     write happens twice.
+//   - A watch fires once, for the first change after what its client saw, and before the client sees anything newer.
+//   - An ephemeral node goes when its session does, or is deleted, and not else.
+type checker struct {
+	w         *World
+	txns      map[proto.Zxid]*txn
+	states    map[proto.Zxid]*state
+	begins    map[proto.Epoch]beginning
+	committed []proto.Zxid
+	isIn      map[proto.Zxid]bool // of committed
+	changes   [][]proto.Zxid      // committed, by key
+	tokens    map[string]proto.Zxid
+	seen      proto.Zxid // newest that a client has
+	counts    map[string]int
+	history   []operation
+}
+
+// txn is what a zxid stands for.
+type txn struct {
+	hash uint64
+	hdr  proto.TxnHeader
+}
+
+// beginning is who leads an epoch, and after which transaction.
+type beginning struct {
+	leader *Host
+	after  proto.Zxid
+}
+
+// state is what a history leads to.
+type state struct {
+	parent   proto.Zxid
+	digest   uint64
+	sessions uint64
+	nodes    []node
+}
+
+// node is a key's node.
+type node struct {
+	exists  bool
+	czxid   proto.Zxid
+	mzxid   proto.Zxid
+	version int32
+	owner   proto.SessionID
+	value   string
+}
+
+func (c *checker) init(w *World) {
+	n := w.o.Keys + w.o.Clients
+	*c = checker{
+		w: w, txns: map[proto.Zxid]*txn{}, states: map[proto.Zxid]*state{0: {nodes: make([]node, n)}}, begins: map[proto.Epoch]beginning{},
+		isIn: map[proto.Zxid]bool{0: true}, changes: make([][]proto.Zxid, n), tokens: map[string]proto.Zxid{}, counts: map[string]int{},
+	}
+}
+
+// count notes that something worth testing has happened.
+func (c *checker) count(what string) { c.counts[what]++ }
+
+// plain is the last transaction at or before a zxid that may be an epoch's beginning.
+func (c *checker) plain(z proto.Zxid) proto.Zxid {
+	for z.Counter() == 0 && z != 0 {
+		b, ok := c.begins[z.Epoch()]
+		if !ok {
+			c.w.failf("epoch %d has not begun", z.Epoch())
+			return 0
+		}
+		z = b.after
+	}
+	return z
+}
+
+// logged sees a transaction that a server is about to log.
+func (c *checker) logged(h *Host, t zab.Txn) {
+	f := fnv.New64a()
+	_, _ = f.Write(t.Data)
+	d := proto.NewDecoder(t.Data)
+	x := &txn{hash: f.Sum64()}
+	x.hdr.Decode(&d)
+	if x.hdr.Zxid != t.Zxid {
+		c.w.failf("server %d: transaction %s says it is %s", h.id, zx(t.Zxid), zx(x.hdr.Zxid))
+	}
+	if old := c.txns[t.Zxid]; old == nil {
+		c.txns[t.Zxid] = x
+	} else if old.hash != x.hash {
+		c.w.failf("server %d: %s is another transaction than elsewhere", h.id, zx(t.Zxid))
+	}
+}
+
+// observe describes the state of a server.
+func (c *checker) observe(h *Host) *state {
+	s := &state{}
+	s.digest, _ = h.rep.Tree().Digest()
+	for id, timeout := range h.rep.Sessions().All {
+		x := uint64(id)*0x9e3779b97f4a7c15 + uint64(timeout)
+		s.sessions += x ^ x>>31
+	}
+	return s
+}
+
+// state compares a server's state with that of others at the same zxid.
+func (c *checker) state(h *Host) {
+	z := c.plain(h.rep.Applied())
+	s, known := c.observe(h), c.states[z]
+	switch {
+	case z == 0:
+	case known == nil:
+		c.w.failf("server %d is at %s, which nobody ever was", h.id, zx(z))
+	case s.digest != known.digest || s.sessions != known.sessions:
+		c.w.failf("server %d: state at %s differs from others'", h.id, zx(z))
+	}
+}
+
+// applied sees a server apply a transaction.
+func (c *checker) applied(h *Host, before proto.Zxid) {
+	z := h.rep.Applied()
+	c.w.mix(uint64(h.id), uint64(z))
+	p := c.plain(before)
+	x := c.txns[z]
+	if x == nil {
+		c.w.failf("server %d applies %s, which nobody logged", h.id, zx(z))
+		return
+	}
+	s, known := c.observe(h), c.states[z]
+	s.parent = p
+	if known == nil {
+		c.nodes(h, s)
+		c.states[z] = s
+		c.transition(z, s)
+		return
+	}
+	if known.parent != p {
+		c.w.failf("server %d applies %s after %s, others after %s", h.id, zx(z), zx(p), zx(known.parent))
+	}
+	if s.digest != known.digest || s.sessions != known.sessions {
+		c.w.failf("server %d: state after %s differs from others'", h.id, zx(z))
+	}
+}
+
+// nodes notes the clients' nodes.
+func (c *checker) nodes(h *Host, s *state) {
+	tree := h.rep.Tree()
+	s.nodes = make([]node, len(c.changes))
+	for k := range s.nodes {
+		n := tree.Lookup(c.w.path(k))
+		if n == nil {
+			continue
+		}
+		var st proto.Stat
+		tree.Stat(n, &st)
+		s.nodes[k] = node{true, st.Czxid, st.Mzxid, st.Version, st.EphemeralOwner, string(n.Data())}
+	}
+	for owner := range tree.EphemeralOwners() {
+		if _, ok := h.rep.Sessions().Timeout(owner); !ok {
+			c.w.failf("server %d at %s: ephemerals of session %v outlive it", h.id, zx(h.rep.Applied()), owner)
+		}
+	}
+}
+
+// transition sees what a transaction has changed, the first time that it is applied.
+func (c *checker) transition(z proto.Zxid, s *state) {
+	x, before := c.txns[z], c.states[s.parent]
+	if before == nil {
+		c.w.failf("%s follows %s, where nobody was", zx(z), zx(s.parent))
+		return
+	}
+	for k := range s.nodes {
+		old, now := &before.nodes[k], &s.nodes[k]
+		if now.exists && now.mzxid == z {
+			if other, ok := c.tokens[now.value]; ok && other != z {
+				c.w.failf("%q was written by %s and again by %s", now.value, zx(other), zx(z))
+			}
+			c.tokens[now.value] = z
+		}
+		if old.exists && !now.exists && old.owner != 0 {
+			deletes := x.hdr.Type == proto.OpDelete || x.hdr.Type == proto.OpMulti
+			if !deletes && (x.hdr.Type != proto.OpCloseSession || x.hdr.ClientID != old.owner) {
+				c.w.failf("%s (%v of %v) takes the ephemeral of %v", zx(z), x.hdr.Type, x.hdr.ClientID, old.owner)
+			}
+		}
+	}
+}
+
+// serving sees a server that may have begun to serve, or have committed something.
+func (c *checker) serving(h *Host) {
+	if h.m == nil || !h.m.Serving() || c.w.failure != "" {
+		return
+	}
+	_, e := h.m.Epochs()
+	if h.m.State() == proto.Leading {
+		if b, ok := c.begins[e]; !ok {
+			c.begin(h, e)
+		} else if b.leader != h {
+			c.w.failf("epoch %d: both %d and %d lead", e, b.leader.id, h.id)
+		}
+	} else if _, ok := c.begins[e]; !ok {
+		c.w.failf("server %d serves in epoch %d, which has not begun", h.id, e)
+		return
+	}
+	c.commit(h, c.plain(h.rep.Applied()))
+}
+
+// begin sees a new leader.
+func (c *checker) begin(h *Host, e proto.Epoch) {
+	z := c.plain(h.rep.Applied())
+	c.w.tracef("%d leads epoch %d after %s", h.id, e, zx(z))
+	c.begins[e] = beginning{h, z}
+	c.count("epochs")
+	if last := c.last(); !c.leadsTo(z, last) {
+		c.w.failf("server %d leads epoch %d at %s, which does not have %s, which was committed", h.id, e, zx(z), zx(last))
+	}
+}
+
+func (c *checker) last() proto.Zxid {
+	if n := len(c.committed); n > 0 {
+		return c.committed[n-1]
+	}
+	return 0
+}
+
+// leadsTo says whether the history up to z has old.
+func (c *checker) leadsTo(z, old proto.Zxid) bool {
+	for z > old {
+		s := c.states[z]
+		if s == nil {
+			return false
+		}
+		z = s.parent
+	}
+	return z == old
+}
+
+// commit notes that everything up to z has been committed.
+func (c *checker) commit(h *Host, z proto.Zxid) {
+	last := c.last()
+	if z <= last {
+		if !c.isIn[z] {
+			c.w.failf("server %d serves at %s, which was not committed", h.id, zx(z))
+		}
+		return
+	}
+	if !c.leadsTo(z, last) {
+		c.w.failf("server %d commits %s, whose history does not have %s, which was committed", h.id, zx(z), zx(last))
+		return
+	}
+	c.durable(z)
+	at := len(c.committed)
+	for ; z > last; z = c.states[z].parent {
+		c.committed = append(c.committed, z)
+	}
+	slices.Reverse(c.committed[at:])
+	for _, z := range c.committed[at:] {
+		c.isIn[z] = true
+		s := c.states[z]
+		before := c.states[s.parent]
+		for k := range s.nodes {
+			if s.nodes[k] != before.nodes[k] {
+				c.changes[k] = append(c.changes[k], z)
+			}
+		}
+	}
+}
+
+// durable says whether what is committed is on enough disks: no crash of all servers may lose it.
+func (c *checker) durable(z proto.Zxid) {
+	var have quorum.Set
+	for _, h := range c.w.hosts {
+		if h.lost || c.has(h.logged, z) { // it may have acknowledged before it lost its disk
+			have.Add(h.id)
+		}
+	}
+	if !c.w.config.Verifier().HasQuorum(have) {
+		c.w.failf("%s is committed, and on the disks of %v only", zx(z), have)
+	}
+}
+
+// has says whether a history that ends with one zxid has another one.
+func (c *checker) has(end, z proto.Zxid) bool {
+	for end = c.plain(end); end.Epoch() > z.Epoch(); end = c.plain(proto.MakeZxid(end.Epoch(), 0)) {
+		if _, ok := c.begins[end.Epoch()]; !ok {
+			return false
+		}
+	}
+	return end.Epoch() == z.Epoch() && end >= z
+}
+
+// resting compares memory and disk of a server that is between two roles.
+func (c *checker) resting(h *Host) {
+	if !h.up || h.m.State() != proto.Looking || h.writing || len(h.writes) > 0 || c.w.failure != "" {
+		return
+	}
+	if disk := h.store.Log().Last(); disk != h.rep.Applied() && disk >= 0 {
+		c.w.failf("server %d votes with %s in memory and %s on disk", h.id, zx(h.rep.Applied()), zx(disk))
+	}
+}
+
+// nextChange is the first committed change of a key after z, 0 for none.
+func (c *checker) nextChange(key int, z proto.Zxid) proto.Zxid {
+	ch := c.changes[key]
+	at := sort.Search(len(ch), func(i int) bool { return ch[i] > z })
+	if at == len(ch) {
+		return 0
+	}
+	return ch[at]
+}
+
+// saw notes what a client has seen.
+func (c *checker) saw(cl *client, z proto.Zxid) {
+	if z < cl.last {
+		c.w.failf("client %d: session %v goes back from %s to %s", cl.index, cl.session, zx(cl.last), zx(z))
+	}
+	cl.last = z
+	c.seen = max(c.seen, z)
+	for k := range cl.watches {
+		s := &cl.watches[k]
+		if !s.set {
+			continue
+		}
+		if n := c.nextChange(k, s.since); n != 0 && n <= z {
+			c.w.failf("client %d sees %s before the event of %s about %s", cl.index, zx(z), zx(n), c.w.path(k))
+		}
+	}
+}
+
+// event sees a watch fire.
+func (c *checker) event(cl *client, hdr *proto.ReplyHeader, ev *proto.WatcherEvent) {
+	for k := range cl.watches {
+		if c.w.path(k) != ev.Path {
+			continue
+		}
+		s := &cl.watches[k]
+		n := c.nextChange(k, s.since)
+		switch {
+		case !s.set:
+			c.w.failf("client %d: event %d on %s, on which it has no watch", cl.index, ev.Type, ev.Path)
+		case n == 0:
+			c.w.failf("client %d: event %d on %s, which has not changed since %s", cl.index, ev.Type, ev.Path, zx(s.since))
+		case hdr.Zxid != -1 && hdr.Zxid != n:
+			c.w.failf("client %d: event of %s on %s, which changed at %s", cl.index, zx(hdr.Zxid), ev.Path, zx(n))
+		}
+		*s = standing{}
+		c.count("events")
+		return
+	}
+	c.w.failf("client %d: event on %s", cl.index, ev.Path)
+}
+
+// unknown notes that a request will not be answered.
+func (c *checker) unknown(cl *client, r *request) { c.record(cl, r, nil, proto.ErrConnectionLoss) }
+
+// sessionOver holds a server to what it says of a session: that it is over, or about to be.
+func (c *checker) sessionOver(cl *client) {
+	for _, x := range c.txns {
+		if x.hdr.Type == proto.OpCloseSession && x.hdr.ClientID == cl.session {
+			return
+		}
+	}
+	if !slices.ContainsFunc(c.committed, func(z proto.Zxid) bool {
+		return c.txns[z].hdr.Type == proto.OpCreateSession && c.txns[z].hdr.ClientID == cl.session
+	}) {
+		return
+	}
+	c.w.failf("client %d: session %v is said to have expired, and nobody closed it", cl.index, cl.session)
+}
+
+// reply holds a reply to the state that it speaks of.
+func (c *checker) reply(cl *client, r *request, hdr *proto.ReplyHeader, d *proto.Decoder) {
+	if r.op == proto.OpSetWatches {
+		c.rearmed(cl, hdr)
+		return
+	}
+	z := c.plain(hdr.Zxid)
+	if hdr.Err == proto.ErrSessionMoved || hdr.Err == proto.ErrSessionExpired {
+		c.record(cl, r, nil, hdr.Err)
+		c.saw(cl, hdr.Zxid)
+		return
+	}
+	if z > c.last() { // its server has lost its role right after the commit
+		c.commit(c.w.hosts[cl.e.peer.node], z)
+	}
+	if !c.isIn[z] {
+		c.w.failf("client %d: reply at %s, which was not committed", cl.index, zx(hdr.Zxid))
+		return
+	}
+	if r.watch && (hdr.Err == proto.OK || r.op == proto.OpExists && hdr.Err == proto.ErrNoNode) && !cl.watches[r.key].set {
+		cl.watches[r.key] = standing{true, hdr.Err == proto.OK, hdr.Zxid}
+	}
+	c.saw(cl, hdr.Zxid)
+	s := c.states[z]
+	n := &s.nodes[r.key]
+	cl.versions[r.key] = n.version
+	switch r.op {
+	case proto.OpGetData, proto.OpExists:
+		c.read(cl, r, hdr, d, n)
+	case proto.OpSync:
+		return
+	default:
+		if r.op == proto.OpMulti && hdr.Err == proto.OK {
+			var first proto.MultiHeader
+			if first.Decode(d); first.Op == proto.OpError {
+				hdr.Err = first.Err
+				if first.Err == proto.OK { // another operation failed
+					hdr.Err = proto.ErrRuntimeInconsistency
+				}
+			}
+		}
+		c.wrote(cl, r, hdr, n)
+	}
+	c.record(cl, r, n, hdr.Err)
+}
+
+// rearmed sees that watches are set again. Nodes that came and went meanwhile are not told of, as in ZooKeeper.
+func (c *checker) rearmed(cl *client, hdr *proto.ReplyHeader) {
+	if hdr.Err != proto.OK {
+		c.w.failf("client %d: setWatches: %v", cl.index, hdr.Err)
+	}
+	for k := range cl.watches {
+		if s := &cl.watches[k]; s.set && !s.exists && !c.states[c.plain(hdr.Zxid)].nodes[k].exists {
+			s.since = hdr.Zxid
+		}
+	}
+	c.saw(cl, hdr.Zxid)
+}
+
+func (c *checker) read(cl *client, r *request, hdr *proto.ReplyHeader, d *proto.Decoder, n *node) {
+	if r.fresh && c.w.o.QuorumSync && hdr.Zxid < r.floor {
+		c.w.failf("client %d: read behind a sync is of %s, when %s had been seen", cl.index, zx(hdr.Zxid), zx(r.floor))
+	}
+	if (hdr.Err == proto.ErrNoNode) == n.exists || hdr.Err != proto.OK && hdr.Err != proto.ErrNoNode {
+		c.w.failf("client %d: %v of %s at %s: %v, but exists is %t", cl.index, r.op, c.w.path(r.key), zx(hdr.Zxid), hdr.Err, n.exists)
+		return
+	}
+	if hdr.Err != proto.OK {
+		return
+	}
+	value := n.value
+	if r.op == proto.OpGetData {
+		value = string(d.Buf())
+	}
+	var st proto.Stat
+	st.Decode(d)
+	if value != n.value || st.Mzxid != n.mzxid || st.Version != n.version || st.EphemeralOwner != n.owner {
+		c.w.failf("client %d: %s at %s is %q of %s, and was read as %q of %s",
+			cl.index, c.w.path(r.key), zx(hdr.Zxid), n.value, zx(n.mzxid), value, zx(st.Mzxid))
+	}
+}
+
+func (c *checker) wrote(cl *client, r *request, hdr *proto.ReplyHeader, n *node) {
+	z := hdr.Zxid
+	x := c.txns[z]
+	if x == nil || x.hdr.ClientID != cl.session || x.hdr.Cxid != r.xid && r.op != proto.OpCloseSession {
+		c.w.failf("client %d: %v was answered with %s, which is not its transaction", cl.index, r.op, zx(z))
+		return
+	}
+	if z <= r.floor || z <= cl.lastOwn {
+		c.w.failf("client %d: %v became %s, when %s had been seen", cl.index, r.op, zx(z), zx(max(r.floor, cl.lastOwn)))
+	}
+	cl.lastOwn = z
+	ok := true
+	switch hdr.Err {
+	case proto.OK:
+		switch r.op {
+		case proto.OpDelete:
+			ok = !n.exists && c.states[c.states[z].parent].nodes[r.key].exists
+		case proto.OpCloseSession:
+		default:
+			ok = n.exists && n.value == r.value && n.mzxid == z
+		}
+	case proto.ErrNoNode:
+		ok = !n.exists || r.op == proto.OpMulti
+	case proto.ErrNodeExists:
+		ok = n.exists
+	case proto.ErrBadVersion:
+		ok = n.exists && n.version != r.version || r.op == proto.OpMulti
+	default:
+		ok = hdr.Err == proto.ErrRuntimeInconsistency && r.op == proto.OpMulti
+	}
+	if !ok {
+		c.w.failf("client %d: %v of %s: %v at %s, and the node is %+v", cl.index, r.op, c.w.path(r.key), hdr.Err, zx(z), *n)
+	}
+}
+
+// operation is a request for the linearizability check.
+type operation struct {
+	client    int
+	op        proto.OpCode
+	key       int
+	value     string
+	version   int32
+	fresh     bool
+	call, ret Time
+	err       proto.ErrCode // ErrConnectionLoss: not known
+	node      node          // after it
+}
+
+// record keeps a request for the linearizability check. n is the node as the answer tells it.
+func (c *checker) record(cl *client, r *request, n *node, err proto.ErrCode) {
+	if r.op == proto.OpSetWatches || r.op == proto.OpSync || r.key >= c.w.o.Keys {
+		return
+	}
+	o := operation{client: cl.index, op: r.op, key: r.key, value: r.value, version: r.version, fresh: r.fresh, call: r.call, ret: c.w.now, err: err}
+	if n != nil {
+		o.node = *n
+	}
+	c.history = append(c.history, o)
+}
+
+func (s *standing) String() string { return fmt.Sprintf("%t since %s", s.set, zx(s.since)) }
+
+// linearizable checks the whole history.
+func (c *checker) linearizable() {}

@@ -1,0 +1,446 @@
+package sim
+
+import (
+	"fmt"
+
+	"zebu/proto"
+	"zebu/replica"
+)
+
+// clientConn is a server's side of a client's connection.
+type clientConn struct {
+	h  *Host
+	e  *end
+	rc replica.Conn
+}
+
+// accept takes a client's connection.
+func (h *Host) accept(e *end) {
+	c := &clientConn{h: h, e: e}
+	c.rc.Handle, c.rc.IDs = c, []proto.ID{{Scheme: "ip", ID: "10.0.0.1"}}
+	h.clients = append(h.clients, c)
+	life := h.life
+	e.recv = func(m any) {
+		if h.life == life {
+			h.input(func() { c.take(m) })
+		}
+	}
+	e.closed = func() {
+		if h.life == life {
+			h.input(func() { c.gone() })
+		}
+	}
+}
+
+func (c *clientConn) forget() {
+	for i, o := range c.h.clients {
+		if o == c {
+			c.h.clients = append(c.h.clients[:i], c.h.clients[i+1:]...)
+			return
+		}
+	}
+}
+
+func (c *clientConn) gone() {
+	c.forget()
+	c.h.rep.Disconnect(&c.rc)
+}
+
+func (c *clientConn) close() {
+	c.forget()
+	c.e.close(false)
+}
+
+// take handles a frame: a ConnectRequest, or a request.
+func (c *clientConn) take(m any) {
+	if !c.e.open {
+		return
+	}
+	h, now := c.h, c.h.mono()
+	if req, ok := m.(*proto.ConnectRequest); ok {
+		h.rep.Connect(&c.rc, req, now)
+		return
+	}
+	d := proto.NewDecoder(m.([]byte))
+	var hdr proto.RequestHeader
+	if hdr.Decode(&d); d.Err() != nil {
+		h.w.failf("request: %v", d.Err())
+		return
+	}
+	req := replica.Request{Xid: hdr.Xid, Op: hdr.Op, Body: d.Rest(), IDs: c.rc.IDs, At: now}
+	h.rep.Touch(&c.rc, now)
+	if replica.IsWrite(hdr.Op) || hdr.Op == proto.OpSync || c.rc.Busy() {
+		h.m.Submit(&c.rc, &req)
+		return
+	}
+	out, fx := h.rep.Read(&c.rc, &req, nil)
+	if fx.Watch.Path != "" {
+		h.rep.Register(&c.rc, fx.Watch)
+	}
+	if len(out) > 0 {
+		c.e.send(out)
+	}
+	if fx.Close {
+		h.rep.Disconnect(&c.rc)
+		c.close()
+	}
+}
+
+// client works on the ensemble in sessions, one after the other, from any server.
+type client struct {
+	w     *World
+	index int
+	node  int
+	tries int // counts connections
+
+	e        *end
+	ready    bool // the session is there
+	session  proto.SessionID
+	passwd   []byte
+	last     proto.Zxid // seen by the session
+	lastOwn  proto.Zxid // of the session's last write
+	heard    Time
+	xid      int32
+	under    []request
+	watches  []standing // by key
+	versions []int32    // seen by key
+	values   int
+	avoid    int // the server of the last attempt
+	thinking bool
+	idle     bool // asks for nothing more
+	settled  bool // only reads and writes that must succeed are wanted
+
+	done    int // requests answered
+	expired int // sessions that were
+}
+
+// standing is a watch that has not fired.
+type standing struct {
+	set    bool
+	exists bool       // the node was there
+	since  proto.Zxid // state that the client knows
+}
+
+// request is one under way.
+type request struct {
+	xid     int32
+	op      proto.OpCode
+	key     int
+	value   string
+	version int32
+	watch   bool
+	fresh   bool       // is to see at least floor
+	floor   proto.Zxid // what anybody had seen when it was sent
+	call    Time
+}
+
+func newClient(w *World, index int) *client {
+	n := w.o.Keys + w.o.Clients
+	return &client{
+		w: w, index: index, node: w.o.Voters + w.o.Observers + index, watches: make([]standing, n), versions: make([]int32, n), avoid: -1,
+	}
+}
+
+func (c *client) start() { c.w.after(Time(c.w.intn(int(Second))), c.connect) }
+
+// connect tries a server, not the last one if there are others.
+func (c *client) connect() {
+	w := c.w
+	if c.e != nil {
+		return
+	}
+	at := w.intn(len(w.hosts))
+	if at == c.avoid {
+		at = w.intn(len(w.hosts))
+	}
+	c.avoid = at
+	h := w.hosts[at]
+	c.tries++
+	try := c.tries
+	w.after(w.latency(c.node, h.node), func() {
+		if try != c.tries {
+			return
+		}
+		if !h.up || w.cut[c.node][h.node] || w.cut[h.node][c.node] {
+			c.retry()
+			return
+		}
+		here, there := w.connect(c.node, h.node)
+		c.e, c.ready, c.heard = here, false, w.now
+		here.recv = func(m any) {
+			if c.e == here {
+				c.take(m.([]byte))
+			}
+		}
+		here.closed = func() {
+			if c.e == here {
+				c.lost("closed")
+			}
+		}
+		h.accept(there)
+		here.send(&proto.ConnectRequest{
+			LastZxidSeen: c.last, Timeout: w.o.SessionTimeout, SessionID: c.session, Passwd: append([]byte(nil), c.passwd...), HasReadOnly: true,
+		})
+		c.watchdog(here)
+	})
+}
+
+func (c *client) retry() {
+	c.w.after(20*Millisecond+Time(c.w.intn(int(300*Millisecond))), c.connect)
+}
+
+// watchdog pings, and gives a silent server up.
+func (c *client) watchdog(e *end) {
+	w := c.w
+	patience := Time(w.o.SessionTimeout) * Millisecond
+	w.after(patience/3, func() {
+		if c.e != e {
+			return
+		}
+		if w.now-c.heard > patience*2/3 {
+			c.lost("silence")
+			return
+		}
+		if c.ready {
+			hdr := proto.RequestHeader{Xid: proto.XidPing, Op: proto.OpPing}
+			e.send(hdr.Append(nil))
+		}
+		c.watchdog(e)
+	})
+}
+
+// lost gives the connection up. What became of requests under way is not known.
+func (c *client) lost(why string) {
+	c.w.tracef("client %d leaves server %d: %s", c.index, c.e.peer.node+1, why)
+	c.e.close(true)
+	c.e, c.ready = nil, false
+	for i := range c.under {
+		c.w.check.unknown(c, &c.under[i])
+	}
+	c.under = c.under[:0]
+	c.retry()
+}
+
+// over ends the session: it expired, or was closed.
+func (c *client) over() {
+	c.session, c.passwd, c.last, c.lastOwn = 0, nil, 0, 0
+	clear(c.watches)
+}
+
+// take handles what a server sent, of which one slice may hold several messages.
+func (c *client) take(b []byte) {
+	c.heard = c.w.now
+	for len(b) > 0 && c.e != nil {
+		d := proto.NewDecoder(b)
+		n := d.Int32()
+		frame := b[4 : 4+n]
+		b = b[4+n:]
+		if c.ready {
+			c.message(frame)
+		} else {
+			c.welcome(frame)
+		}
+	}
+}
+
+// welcome handles the answer to a ConnectRequest.
+func (c *client) welcome(frame []byte) {
+	d := proto.NewDecoder(frame)
+	var r proto.ConnectResponse
+	r.Decode(&d)
+	w := c.w
+	w.mix(uint64(c.node), uint64(r.SessionID))
+	if r.Timeout == 0 {
+		w.tracef("client %d: session %v has expired", c.index, c.session)
+		w.check.sessionOver(c)
+		c.expired++
+		c.over()
+		c.lost("expired")
+		return
+	}
+	if c.session != 0 && r.SessionID != c.session {
+		w.failf("client %d asked for session %v and got %v", c.index, c.session, r.SessionID)
+	}
+	w.tracef("client %d: session %v at server %d", c.index, r.SessionID, c.e.peer.node+1)
+	c.session, c.passwd, c.ready = r.SessionID, append([]byte(nil), r.Passwd...), true
+	c.rearm()
+	c.work()
+}
+
+// rearm sets the watches of the connection before on this one.
+func (c *client) rearm() {
+	sw := proto.SetWatches{RelativeZxid: c.last}
+	for k := range c.watches {
+		switch s := &c.watches[k]; {
+		case s.set && s.exists:
+			sw.DataWatches = append(sw.DataWatches, c.w.path(k))
+		case s.set:
+			sw.ExistWatches = append(sw.ExistWatches, c.w.path(k))
+		}
+	}
+	if len(sw.DataWatches)+len(sw.ExistWatches) == 0 {
+		return
+	}
+	hdr := proto.RequestHeader{Xid: proto.XidSetWatches, Op: proto.OpSetWatches}
+	c.under = append(c.under, request{xid: proto.XidSetWatches, op: proto.OpSetWatches, call: c.w.now})
+	c.e.send(sw.Append(hdr.Append(nil)))
+}
+
+// path is the node of a key; those behind the first are the clients' ephemerals.
+func (w *World) path(key int) string {
+	if key >= w.o.Keys {
+		return fmt.Sprintf("/e%d", key-w.o.Keys)
+	}
+	return fmt.Sprintf("/k%d", key)
+}
+
+// work sends requests, as many as may be under way.
+func (c *client) work() {
+	if c.thinking {
+		return
+	}
+	c.thinking = true
+	c.w.after(c.w.o.Think/2+Time(c.w.intn(int(c.w.o.Think)+1)), func() {
+		c.thinking = false
+		if !c.ready || c.idle {
+			return
+		}
+		if len(c.under) < c.w.o.Pipeline {
+			c.request()
+		}
+		c.work()
+	})
+}
+
+var openACL = []proto.ACL{{Perms: proto.PermAll, ID: proto.ID{Scheme: "world", ID: "anyone"}}}
+
+// request sends one of some kind.
+func (c *client) request() {
+	w := c.w
+	key := w.intn(w.o.Keys)
+	switch w.intn(16) {
+	case 0, 1, 2:
+		c.get(key, w.chance(2), false)
+	case 3:
+		c.exists(key, w.chance(2))
+	case 4:
+		c.exists(w.o.Keys+w.intn(w.o.Clients), w.chance(2))
+	case 5, 6, 7:
+		c.set(key, -1)
+	case 8, 9:
+		c.set(key, c.versions[key])
+	case 10, 11:
+		c.create(key, proto.Persistent)
+	case 12:
+		c.remove(key)
+	case 13:
+		if own := w.o.Keys + c.index; w.chance(3) {
+			c.remove(own)
+		} else {
+			c.create(own, proto.Ephemeral)
+		}
+	case 14:
+		c.sync(key)
+	default:
+		switch {
+		case w.chance(40) && !c.settled:
+			c.send(request{op: proto.OpCloseSession}, nil)
+		case w.chance(2):
+			c.multi(key, w.intn(w.o.Keys))
+		default:
+			c.sync(key)
+		}
+	}
+}
+
+func (c *client) token() string {
+	c.values++
+	return fmt.Sprintf("%d.%d", c.index, c.values)
+}
+
+func (c *client) get(key int, watch, fresh bool) {
+	body := proto.PathWatchRequest{Path: c.w.path(key), Watch: watch}
+	c.send(request{op: proto.OpGetData, key: key, watch: watch, fresh: fresh}, body.Append(nil))
+}
+
+func (c *client) exists(key int, watch bool) {
+	body := proto.PathWatchRequest{Path: c.w.path(key), Watch: watch}
+	c.send(request{op: proto.OpExists, key: key, watch: watch}, body.Append(nil))
+}
+
+func (c *client) set(key int, version int32) {
+	v := c.token()
+	body := proto.SetDataRequest{Path: c.w.path(key), Data: []byte(v), Version: version}
+	c.send(request{op: proto.OpSetData, key: key, value: v, version: version}, body.Append(nil))
+}
+
+func (c *client) create(key int, mode proto.CreateMode) {
+	v := c.token()
+	body := proto.CreateRequest{Path: c.w.path(key), Data: []byte(v), ACL: openACL, Flags: mode}
+	c.send(request{op: proto.OpCreate2, key: key, value: v}, body.Append(nil))
+}
+
+func (c *client) remove(key int) {
+	body := proto.PathVersion{Path: c.w.path(key), Version: -1}
+	c.send(request{op: proto.OpDelete, key: key, version: -1}, body.Append(nil))
+}
+
+// multi sets a node if another one is as it was seen.
+func (c *client) multi(check, key int) {
+	v := c.token()
+	h1, h2, end := proto.MultiHeader{Op: proto.OpCheck, Err: -1}, proto.MultiHeader{Op: proto.OpSetData, Err: -1}, proto.MultiHeader{Op: proto.OpError, Done: true, Err: -1}
+	b1 := proto.PathVersion{Path: c.w.path(check), Version: c.versions[check]}
+	b2 := proto.SetDataRequest{Path: c.w.path(key), Data: []byte(v), Version: -1}
+	c.send(request{op: proto.OpMulti, key: key, value: v}, end.Append(b2.Append(h2.Append(b1.Append(h1.Append(nil))))))
+}
+
+// sync reads what is newest.
+func (c *client) sync(key int) {
+	body := proto.PathRequest{Path: c.w.path(key)}
+	c.send(request{op: proto.OpSync, key: key}, body.Append(nil))
+	floor, call := c.under[len(c.under)-1].floor, c.w.now
+	c.get(key, false, true)
+	r := &c.under[len(c.under)-1]
+	r.floor, r.call = floor, call
+}
+
+func (c *client) send(r request, body []byte) {
+	c.xid++
+	r.xid, r.floor, r.call = c.xid, c.w.check.seen, c.w.now
+	c.under = append(c.under, r)
+	hdr := proto.RequestHeader{Xid: r.xid, Op: r.op}
+	c.e.send(append(hdr.Append(nil), body...))
+}
+
+// message handles a reply or an event.
+func (c *client) message(frame []byte) {
+	d := proto.NewDecoder(frame)
+	var hdr proto.ReplyHeader
+	hdr.Decode(&d)
+	c.w.mix(uint64(c.node), uint64(uint32(hdr.Xid)), uint64(hdr.Zxid), uint64(uint32(hdr.Err)))
+	switch hdr.Xid {
+	case proto.XidPing:
+		return
+	case proto.XidWatcherEvent:
+		var ev proto.WatcherEvent
+		ev.Decode(&d)
+		c.w.check.event(c, &hdr, &ev)
+		return
+	}
+	if len(c.under) == 0 || c.under[0].xid != hdr.Xid {
+		c.w.failf("client %d: reply to %d is out of order", c.index, hdr.Xid)
+		return
+	}
+	r := c.under[0]
+	c.under = append(c.under[:0], c.under[1:]...)
+	if d.Err() != nil {
+		c.w.failf("client %d: reply to %v: %v", c.index, r.op, d.Err())
+		return
+	}
+	c.done++
+	c.w.check.reply(c, &r, &hdr, &d)
+	if r.op == proto.OpCloseSession && hdr.Err == proto.OK {
+		c.over()
+		c.lost("session closed")
+	}
+}

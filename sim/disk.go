@@ -1,0 +1,146 @@
+package sim
+
+import (
+	"errors"
+
+	"zebu/proto"
+	"zebu/replica"
+	"zebu/storage"
+	"zebu/zab"
+)
+
+// queue takes over what is to be written. The transactions' bytes are immutable.
+func (h *Host) queue(writes []zab.Write) {
+	for i := range writes {
+		w := writes[i]
+		if w.Kind == zab.AppendTxn {
+			h.w.check.logged(h, w.Txn)
+		}
+		h.writes = append(h.writes, w)
+	}
+}
+
+// write has the log's goroutine begin with what waits.
+func (h *Host) write() {
+	if !h.up || h.writing || len(h.writes) == 0 {
+		return
+	}
+	h.writing = true
+	h.later(h.w.o.Fsync/2+Time(h.w.intn(int(h.w.o.Fsync)+1)), h.written)
+}
+
+// written makes the oldest writes durable, and tells the member.
+func (h *Host) written() {
+	report := h.takeWrites()
+	if err := h.perform(); !h.disksay(err) {
+		return
+	}
+	h.writing = false
+	h.logged = h.store.Log().Last()
+	h.input(report)
+	h.write()
+}
+
+// job is one thing that the log's goroutine does at a time.
+type job struct {
+	batch storage.Batch // of transactions, or empty
+	write zab.Write
+	img   *replica.Image
+	state *replica.Replica // read back
+	stuck bool             // there is no such point to truncate to
+}
+
+// takeWrites takes the next job off the queue. The result tells the member that it is done.
+func (h *Host) takeWrites() (report func()) {
+	j := &job{}
+	h.current = j
+	if h.writes[0].Kind != zab.AppendTxn {
+		j.write = h.writes[0]
+		h.writes = h.writes[1:]
+		if j.write.Kind == zab.InstallSnapshot {
+			j.img = h.m.Staged()
+		}
+		return func() { h.wrote(j) }
+	}
+	for len(h.writes) > 0 && h.writes[0].Kind == zab.AppendTxn {
+		t := h.writes[0].Txn
+		h.writes = h.writes[1:]
+		j.batch.Add(t.Zxid, t.Data)
+		if h.w.chance(10) {
+			break
+		}
+	}
+	return func() { h.m.Synced(j.batch.Last()) }
+}
+
+// wrote reports a write that is no transaction.
+func (h *Host) wrote(j *job) {
+	h.w.tracef("%d disk: %s", h.id, describe(&j.write))
+	if j.stuck {
+		h.w.tracef("%d cannot truncate to %s", h.id, zx(j.write.Zxid))
+		h.m.CannotTruncate()
+		return
+	}
+	h.m.Wrote(j.state)
+	if j.write.Kind == zab.Truncate || j.write.Kind == zab.InstallSnapshot {
+		h.snapped = h.rep.Applied()
+		h.w.check.state(h)
+	}
+}
+
+// perform does the current job on the disk.
+func (h *Host) perform() error {
+	j := h.current
+	if h.rollNext {
+		h.rollNext = false
+		h.store.Log().Roll()
+	}
+	if j.batch.Len() > 0 {
+		return h.store.Log().Append(&j.batch)
+	}
+	switch j.write.Kind {
+	case zab.AcceptEpoch:
+		return h.store.SetAcceptedEpoch(j.write.Epoch)
+	case zab.EnterEpoch:
+		return h.store.SetCurrentEpoch(j.write.Epoch)
+	case zab.InstallSnapshot:
+		h.snapping = nil
+		if _, err := h.store.WriteSnapshot(j.img); err != nil {
+			return err
+		}
+		return h.store.SetAside(j.write.Zxid)
+	case zab.Truncate:
+		return h.truncate(j)
+	}
+	return nil
+}
+
+func (h *Host) truncate(j *job) error {
+	h.snapping = nil
+	err := h.store.Truncate(j.write.Zxid)
+	if errors.Is(err, storage.ErrNoPoint) {
+		j.stuck = true
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	state := replica.New(h.replicaOptions())
+	_, err = h.store.Restore(state.Loader(), func(hdr *proto.TxnHeader, _, body []byte) error { return state.Replay(hdr, body) })
+	j.state = state
+	return err
+}
+
+func describe(w *zab.Write) string {
+	switch w.Kind {
+	case zab.AcceptEpoch:
+		return "accepted epoch " + zx(proto.MakeZxid(w.Epoch, 0))
+	case zab.EnterEpoch:
+		return "current epoch " + zx(proto.MakeZxid(w.Epoch, 0))
+	case zab.Truncate:
+		return "truncate to " + zx(w.Zxid)
+	case zab.InstallSnapshot:
+		return "snapshot of the leader " + zx(w.Zxid)
+	}
+	return "write"
+}

@@ -1,0 +1,440 @@
+package sim
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"slices"
+
+	"zebu/internal/vfs"
+	"zebu/proto"
+	"zebu/replica"
+	"zebu/storage"
+	"zebu/zab"
+)
+
+// wallBase is the wall clock's time at the beginning, in milliseconds.
+const wallBase proto.Millis = 1_700_000_000_000
+
+// Host is a server: a machine with a disk, and perhaps a process.
+type Host struct {
+	w        *World
+	id       proto.ServerID
+	index    int // among servers
+	node     int // in the network
+	observer bool
+
+	disk    *vfs.Crashing
+	emptied bool       // the disk was replaced by an empty one: what is on it from then on is not the whole history
+	lost    bool       // and has not been filled by a leader yet
+	up      bool       // there is a process
+	logged  proto.Zxid // the last transaction on the disk that is certain to be there
+	off     bool       // the machine is off: nobody is told that there is no process
+	paused  bool
+	frozen  []func() // what the process has missed while paused
+	life    int      // counts processes and their ends
+	booted  Time
+	jump    proto.Millis // of the wall clock
+
+	store *storage.Store
+	rep   *replica.Replica
+	m     *replica.Member
+
+	role    proto.PeerState
+	term    int   // counts roles
+	upward  *link // to the leader
+	links   []*link
+	strange []*link // have not said who they are
+	clients []*clientConn
+	unsent  []*proto.Notification
+	silent  []*end // connections whose other ends do not know yet that this server was switched off
+
+	writes   []zab.Write
+	writing  bool
+	current  *job
+	views    []replica.View
+	rollNext bool
+	snapping *replica.Image
+	snapped  proto.Zxid // of the last snapshot begun
+	turnDue  bool
+	wakeAt   proto.Millis
+}
+
+func newHost(w *World, index int) *Host {
+	h := &Host{w: w, id: proto.ServerID(index + 1), index: index, node: index, observer: index >= w.o.Voters}
+	h.disk = h.newDisk()
+	n := w.o.Voters + w.o.Observers
+	h.links, h.unsent = make([]*link, n), make([]*proto.Notification, n)
+	return h
+}
+
+// newDisk returns an empty disk, whose choices have a source of their own.
+func (h *Host) newDisk() *vfs.Crashing {
+	return vfs.NewCrashing(rand.New(rand.NewPCG(h.w.rng.Uint64(), uint64(h.id))).IntN)
+}
+
+func (h *Host) mono() proto.Millis { return proto.Millis((h.w.now - h.booted) / Millisecond) }
+
+func (h *Host) clock() replica.Clock {
+	return replica.Clock{Mono: h.mono(), Wall: wallBase + proto.Millis(h.w.now/Millisecond) + h.jump}
+}
+
+// boot starts the process.
+func (h *Host) boot() {
+	if h.up {
+		return
+	}
+	w := h.w
+	h.life++
+	h.up, h.off, h.paused = true, false, false
+	h.booted = w.now
+	for _, e := range h.silent {
+		e.push(eof{}, 0)
+	}
+	h.silent = nil
+	d, err := h.restore()
+	switch {
+	case errors.Is(err, vfs.ErrCrashed):
+		w.tracef("%d switched off while it starts", h.id)
+		h.switchOff(true)
+		w.after(Time(w.intn(int(Second))), h.boot)
+		return
+	case err != nil:
+		w.failf("server %d does not start: %v", h.id, err)
+		return
+	}
+	w.tracef("%d starts at %s, epochs %d and %d", h.id, zx(h.rep.Applied()), d.AcceptedEpoch, d.CurrentEpoch)
+	w.mix(uint64(h.id), uint64(h.rep.Applied()))
+	w.check.state(h)
+	h.m = replica.NewMember(h.memberOptions(), h.rep, d)
+	h.snapped, h.logged, h.role = h.rep.Applied(), h.rep.Applied(), proto.Looking
+	h.input(h.m.Start)
+}
+
+func (h *Host) replicaOptions() replica.Options {
+	return replica.Options{
+		ServerID: h.id, QuorumSync: h.w.o.QuorumSync, Tick: h.w.o.Tick, MinSessionTimeout: 100, MaxSessionTimeout: 60000,
+		ReapInterval: 60000, ReapPerCheck: 100, StrictDigest: true,
+	}
+}
+
+func (h *Host) memberOptions() replica.MemberOptions {
+	o := &h.w.o
+	return replica.MemberOptions{
+		ID: h.id, Committed: h.w.config, LogSync: o.LogSync, MaxNotification: o.MaxNotification,
+		Timing: zab.Timing{Tick: o.Tick, InitLimit: o.InitLimit, SyncLimit: o.SyncLimit},
+	}
+}
+
+// restore opens the disk and reads the state.
+func (h *Host) restore() (d replica.Disk, err error) {
+	opt := storage.DefaultOptions("/data")
+	opt.FS, opt.PreallocBytes, opt.LogSizeLimit, opt.MaxRecord = h.disk, 8<<10, h.w.o.LogSize, 1<<20
+	opt.FsyncWarn, opt.AutoCreateDB = 0, !h.emptied
+	if h.store, err = storage.Open(opt); err != nil {
+		return d, err
+	}
+	h.rep = replica.New(h.replicaOptions())
+	h.rep.Advance(h.clock())
+	d.Log = zab.NewCommitLog(0)
+	info, err := h.store.Restore(h.rep.Loader(), func(hdr *proto.TxnHeader, txn, body []byte) error {
+		if err := d.Log.Append(zab.Txn{Zxid: hdr.Zxid, Data: slices.Clone(txn)}); err != nil {
+			return err
+		}
+		before := h.rep.Applied()
+		err := h.rep.Replay(hdr, body)
+		if err == nil {
+			h.w.check.applied(h, before)
+		}
+		return err
+	})
+	if err != nil {
+		return d, err
+	}
+	d.Lost = info.LastZxid < 0
+	if d.AcceptedEpoch, err = epoch(h.store.AcceptedEpoch); err != nil {
+		return d, err
+	}
+	if d.CurrentEpoch, err = epoch(h.store.CurrentEpoch); err != nil {
+		return d, err
+	}
+	if d.AcceptedEpoch < d.CurrentEpoch {
+		return d, fmt.Errorf("accepted epoch %d, current epoch %d", d.AcceptedEpoch, d.CurrentEpoch)
+	}
+	if !info.HasSnapshot && !d.Lost {
+		_, err = h.store.WriteSnapshot(h.rep.Image())
+	}
+	return d, err
+}
+
+func epoch(read func() (proto.Epoch, error)) (proto.Epoch, error) {
+	e, err := read()
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, nil
+	}
+	return e, err
+}
+
+// Crash ends the process. With power, the machine is switched off: what was not synced may be lost, and nobody is told.
+func (h *Host) Crash(power bool) {
+	if !h.up {
+		return
+	}
+	h.w.tracef("%d crashes, power %t", h.id, power)
+	if h.writing && h.w.chance(2) { // some of what is being written gets there
+		h.disk.CrashAfter(h.w.intn(8))
+		h.takeWrites()
+		_ = h.perform()
+	}
+	h.switchOff(power)
+}
+
+func (h *Host) switchOff(power bool) {
+	h.life++
+	h.up, h.off, h.paused = false, power, false
+	if power {
+		h.disk.Crash()
+	} else {
+		h.disk.Kill()
+	}
+	h.frozen, h.writes, h.writing, h.turnDue, h.wakeAt, h.rollNext, h.snapping = nil, nil, false, false, 0, false, nil
+	h.hangUpLinks(power)
+	h.hangUpMesh(power)
+	for _, c := range h.clients {
+		h.hangUp(c.e, power)
+	}
+	h.clients = nil
+	clear(h.unsent)
+	h.role = proto.Looking
+	h.m, h.rep, h.store = nil, nil, nil
+	h.w.mix(uint64(h.id), uint64(h.life))
+}
+
+// hangUp closes a connection, or leaves its other end to find out.
+func (h *Host) hangUp(e *end, silent bool) {
+	if !e.open {
+		return
+	}
+	if !silent {
+		e.close(true)
+		return
+	}
+	e.abandon()
+	h.silent = append(h.silent, e)
+}
+
+// LoseDisk replaces the disk of a server that is not up by an empty one.
+func (h *Host) LoseDisk() {
+	h.w.tracef("%d has lost its disk", h.id)
+	h.disk, h.emptied, h.lost, h.logged = h.newDisk(), true, true, 0
+}
+
+// Pause stops the process, as SIGSTOP does, until Resume.
+func (h *Host) Pause() {
+	if h.up && !h.paused {
+		h.w.tracef("%d paused", h.id)
+		h.paused = true
+	}
+}
+
+// Resume lets a paused process go on.
+func (h *Host) Resume() {
+	if !h.paused {
+		return
+	}
+	h.w.tracef("%d resumes", h.id)
+	h.paused = false
+	missed := h.frozen
+	h.frozen = nil
+	life := h.life
+	for _, do := range missed {
+		if h.life == life {
+			do()
+		}
+	}
+}
+
+// whenRunning does something in the process now, or when it is no longer paused.
+func (h *Host) whenRunning(do func()) {
+	if h.paused {
+		h.frozen = append(h.frozen, do)
+	} else {
+		do()
+	}
+}
+
+// later does something in the process after a while, if that still runs.
+func (h *Host) later(d Time, do func()) {
+	life := h.life
+	h.w.after(d, func() {
+		if h.life == life {
+			h.whenRunning(do)
+		}
+	})
+}
+
+// input hands the member something, and makes a turn due.
+func (h *Host) input(do func()) {
+	if !h.up {
+		return
+	}
+	h.whenRunning(func() {
+		if h.m == nil {
+			return
+		}
+		h.m.Advance(h.clock())
+		do()
+		h.flush()
+		if !h.turnDue {
+			h.turnDue = true
+			h.later(Time(h.w.intn(int(h.w.o.Turn)+1)), h.turn)
+		}
+	})
+}
+
+// turn does what the member owes, until that is nothing.
+func (h *Host) turn() {
+	h.turnDue = false
+	h.m.Advance(h.clock())
+	h.m.Tick()
+	for idle := false; h.up && h.w.failure == ""; {
+		r := h.m.Ready()
+		if r.Empty() {
+			if idle {
+				h.wake(r.Wake)
+				break
+			}
+			idle = true
+			h.m.Continue()
+			continue
+		}
+		idle = false
+		h.carryOut(&r)
+		h.m.Continue()
+	}
+	if h.rep.Unsettled() {
+		h.rep.Settle()
+	}
+	h.flush()
+	h.write()
+	h.w.check.resting(h)
+}
+
+func (h *Host) carryOut(r *replica.Ready) {
+	if r.DeliverFirst && r.Deliver {
+		h.deliver()
+	}
+	h.queue(r.Writes)
+	for i := range r.Notifications {
+		n := &r.Notifications[i]
+		h.notify(n.To, n.Notification)
+	}
+	for i := range r.Messages {
+		h.post(&r.Messages[i])
+	}
+	for _, d := range r.Drop {
+		h.drop(d.ID, d.Err)
+	}
+	for _, q := range r.Queries {
+		h.look(q)
+	}
+	if r.Role != nil {
+		h.assume(r.Role)
+	}
+	if r.Deliver && !r.DeliverFirst {
+		h.deliver()
+	}
+}
+
+// deliver has the member apply what there is to be applied, one thing after the other under the eyes of the checkers.
+func (h *Host) deliver() {
+	for more := true; more; {
+		before := h.rep.Applied()
+		var err error
+		if more, err = h.m.Deliver(1); err != nil {
+			h.w.failf("server %d: deliver: %v", h.id, err)
+			return
+		}
+		if h.rep.Applied() != before {
+			h.w.check.applied(h, before)
+		}
+		h.flush()
+	}
+	h.w.check.serving(h)
+	h.lost = h.lost && !h.m.Serving()
+	h.snapshot()
+}
+
+// wake sees to it that the member is told the time when it wants to.
+func (h *Host) wake(at proto.Millis) {
+	if at == 0 || at == h.wakeAt {
+		return
+	}
+	h.wakeAt = at
+	h.later(max(0, h.booted+Time(at)*Millisecond-h.w.now), func() {
+		if h.wakeAt == at {
+			h.wakeAt = 0
+			h.input(func() {})
+		}
+	})
+}
+
+// flush sends what the replica owes to clients.
+func (h *Host) flush() {
+	outs, buf := h.rep.Outputs()
+	for i := range outs {
+		o := &outs[i]
+		c := o.Conn.Handle.(*clientConn)
+		if o.End > o.Start {
+			c.e.send(slices.Clone(buf[o.Start:o.End]))
+		}
+		if o.Close {
+			c.close()
+		}
+	}
+	h.rep.LendBuffer(buf[:0])
+}
+
+// snapshot begins a snapshot when it is time for one.
+func (h *Host) snapshot() {
+	z := h.rep.Applied()
+	if !h.m.Serving() || h.snapping != nil || z.Epoch() == h.snapped.Epoch() && int(z-h.snapped) < h.w.o.SnapshotEvery || z == h.snapped {
+		return
+	}
+	img := h.rep.Image()
+	h.snapping, h.snapped, h.rollNext = img, z, true
+	h.later(Time(h.w.intn(int(50*Millisecond))), func() {
+		if h.snapping == img {
+			h.finishSnapshot()
+		}
+	})
+}
+
+func (h *Host) finishSnapshot() {
+	img := h.snapping
+	h.snapping = nil
+	_, err := h.store.WriteSnapshot(img)
+	if err == nil && h.w.chance(3) {
+		err = h.store.Purge(storage.MinRetain)
+	}
+	h.w.tracef("%d snapshot %s", h.id, zx(img.Zxid()))
+	h.disksay(err)
+}
+
+// disksay ends the process after an error of its disk. It reports whether there was none.
+func (h *Host) disksay(err error) bool {
+	switch {
+	case err == nil:
+		return true
+	case errors.Is(err, vfs.ErrCrashed):
+		h.w.tracef("%d switched off: %v", h.id, err)
+		h.switchOff(true)
+		h.w.after(Time(h.w.intn(int(Second))), h.boot)
+	default:
+		h.w.failf("server %d: %v", h.id, err)
+	}
+	return false
+}
+
+func zx(z proto.Zxid) string { return fmt.Sprintf("%d:%d", z.Epoch(), z.Counter()) }
