@@ -22,25 +22,26 @@ const (
 
 // sizes scales the comparison.
 type sizes struct {
-	keys      int           // nodes that gets and sets go to
-	rounds    int           // of every load
-	phase     time.Duration // one load in one round
-	warmUp    time.Duration
-	creates   int64         // in one round
-	tree      int           // nodes
-	snapshots time.Duration // of writes beside snapshots
-	sessions  int
-	watches   int // per session
+	keys           int           // nodes that gets and sets go to
+	rounds         int           // of every load
+	phase          time.Duration // one load in one round
+	warmUp         time.Duration
+	creates        int64         // in one round
+	tree           int           // nodes
+	snapshots      time.Duration // of writes with or without snapshots, in one round
+	snapshotRounds int
+	sessions       int
+	watches        int // per session
 }
 
 var (
 	fullSize = sizes{
 		keys: 10_000, rounds: 2, phase: 4 * time.Second, warmUp: 4 * time.Second, creates: 200_000,
-		tree: 1_000_000, snapshots: 12 * time.Second, sessions: 10_000, watches: 100,
+		tree: 1_000_000, snapshots: 8 * time.Second, snapshotRounds: 5, sessions: 10_000, watches: 100,
 	}
 	quickSize = sizes{
 		keys: 1000, rounds: 1, phase: 300 * time.Millisecond, warmUp: 300 * time.Millisecond, creates: 5000,
-		tree: 20_000, snapshots: 4 * time.Second, sessions: 200, watches: 20,
+		tree: 20_000, snapshots: 4 * time.Second, snapshotRounds: 1, sessions: 200, watches: 20,
 	}
 )
 
@@ -53,7 +54,7 @@ type scenario struct {
 
 var scenarios = []scenario{
 	{"load", 4 * time.Minute, loadScenario},
-	{"tree", 3 * time.Minute, treeScenario},
+	{"tree", 8 * time.Minute, treeScenario},
 	{"sessions", time.Minute, sessionsScenario},
 	{"watches", 2 * time.Minute, watchesScenario},
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -224,31 +225,46 @@ func (c *comparison) restartTree(ctx context.Context, m *contestant, dir string)
 // snapshot's doing.
 const snapshotRate = 1000
 
-// snapshotTree times writes without and with snapshots under way, by two starts: one with a snapCount that is never
-// reached, one with a snapCount that is reached again every few seconds.
+// snapshotTree times writes without and with snapshots under way, in turns, each for the same time and after a start of its own: with
+// a snapCount that is never reached, and with one that is reached again every few seconds. What counts is the median of
+// the turns: the longest of thousands of syncs differs from one to the next, snapshot or not.
 func (c *comparison) snapshotTree(ctx context.Context, m *contestant, dir string) error {
-	quiet, none, err := c.pacedWrites(ctx, m, dir, 100_000_000, c.size.phase)
-	if err != nil {
-		return err
+	measured := map[string][]float64{}
+	var all snapshots
+	for range c.size.snapshotRounds {
+		quiet, none, err := c.pacedWrites(ctx, m, dir, 100_000_000)
+		if err != nil {
+			return err
+		}
+		if none.count != 0 {
+			return fmt.Errorf("%v snapshots were written when there should have been none", none.count)
+		}
+		busy, taken, err := c.pacedWrites(ctx, m, dir, 3*snapshotRate)
+		if err != nil {
+			return err
+		}
+		if taken.count == 0 {
+			return fmt.Errorf("no snapshot was completed in %v", busy.Elapsed)
+		}
+		all.count += taken.count
+		all.millis += taken.millis
+		for prefix, h := range map[string]*Histogram{"quiet.": &quiet.Latency, "snapshot.": &busy.Latency} {
+			measured[prefix+"p999"] = append(measured[prefix+"p999"], millis(h.Quantile(.999)))
+			measured[prefix+"max"] = append(measured[prefix+"max"], millis(h.Max()))
+		}
 	}
-	if none.count != 0 {
-		return fmt.Errorf("%v snapshots were written when there should have been none", none.count)
+	for key, values := range measured {
+		c.set(m, key, median(values))
 	}
-	busy, taken, err := c.pacedWrites(ctx, m, dir, 3*snapshotRate, c.size.snapshots)
-	if err != nil {
-		return err
-	}
-	if taken.count == 0 {
-		return fmt.Errorf("no snapshot was completed in %v", busy.Elapsed)
-	}
-	c.set(m, "snapshot.count", taken.count)
-	c.set(m, "snapshot.time", taken.millis/taken.count/1000)
-	for prefix, h := range map[string]*Histogram{"quiet.": &quiet.Latency, "snapshot.": &busy.Latency} {
-		c.set(m, prefix+"p999", millis(h.Quantile(.999)))
-		c.set(m, prefix+"max", millis(h.Max()))
-	}
-	c.set(m, "snapshot.extra", millis(busy.Latency.Max()-quiet.Latency.Max()))
+	c.set(m, "snapshot.count", all.count)
+	c.set(m, "snapshot.time", all.millis/all.count/1000)
+	c.set(m, "snapshot.extra", median(measured["snapshot.max"])-median(measured["quiet.max"]))
 	return nil
+}
+
+func median(values []float64) float64 {
+	slices.Sort(values)
+	return values[len(values)/2]
 }
 
 // snapshots is how many a server has written, and the time that it took, in milliseconds.
@@ -263,9 +279,9 @@ func (s *server) snapshots() (snapshots, error) {
 	return snapshots{count, sum}, err
 }
 
-// pacedWrites starts m on the tree in dir and returns the latencies of writes for the given time, and the snapshots that
+// pacedWrites starts m on the tree in dir and returns the latencies of writes, and the snapshots that
 // were completed meanwhile.
-func (c *comparison) pacedWrites(ctx context.Context, m *contestant, dir string, snapCount int, d time.Duration) (*Result, snapshots, error) {
+func (c *comparison) pacedWrites(ctx context.Context, m *contestant, dir string, snapCount int) (*Result, snapshots, error) {
 	s, err := m.start(ctx, dir, options{lines: []string{fmt.Sprintf("snapCount=%d", snapCount)}})
 	if err != nil {
 		return nil, snapshots{}, err
@@ -284,7 +300,7 @@ func (c *comparison) pacedWrites(ctx context.Context, m *contestant, dir string,
 	if err != nil {
 		return nil, snapshots{}, err
 	}
-	res, err := t.mixed(ctx, only(opSet), Run{Rate: snapshotRate, Duration: d})
+	res, err := t.mixed(ctx, only(opSet), Run{Rate: snapshotRate, Duration: c.size.snapshots})
 	if err == nil {
 		err = complete(ctx, res)
 	}
