@@ -151,6 +151,19 @@ func TestSyncWithNothingOutstandingIsAnsweredBySettle(t *testing.T) {
 	b.want(b.commit(), "a: reply 1 OK 0x1")
 }
 
+func TestSyncInAnEpochWithoutTransactionsIsAnsweredBySettle(t *testing.T) {
+	b := newBench(t)
+	c := b.connect("a")
+	if err := b.r.lead(proto.MakeZxid(1, 0)); err != nil {
+		t.Fatal(err)
+	}
+	b.submit(c, 1, proto.OpSync, &proto.PathRequest{Path: "/"})
+	if !b.r.Unsettled() {
+		t.Fatal("sync is not waiting to be settled")
+	}
+	b.want(b.commit(), "a: reply 1 OK 0x1")
+}
+
 func TestEventPrecedesReplyOfItsWrite(t *testing.T) {
 	b := newBench(t)
 	a, w := b.connect("a"), b.connect("w")

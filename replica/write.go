@@ -115,8 +115,12 @@ func (r *Replica) sync(c *Conn, req *Request) bool {
 		return true
 	}
 	r.planBarrier()
+	after := r.proposed
+	if after == r.begun { // nothing has been planned in this epoch, and everything before it is applied
+		after = r.applied
+	}
 	c.submitted++
-	r.pending.push(pendingWrite{zxid: r.proposed, conn: c, xid: req.Xid, op: proto.OpSync, at: req.At, path: path})
+	r.pending.push(pendingWrite{zxid: after, conn: c, xid: req.Xid, op: proto.OpSync, at: req.At, path: path})
 	return true
 }
 

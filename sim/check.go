@@ -393,6 +393,7 @@ func (c *checker) reply(cl *client, r *request, hdr *proto.ReplyHeader, d *proto
 	}
 	z := c.plain(hdr.Zxid)
 	if hdr.Err == proto.ErrSessionMoved || hdr.Err == proto.ErrSessionExpired {
+		c.count(hdr.Err.String())
 		c.record(cl, r, nil, hdr.Err)
 		c.saw(cl, hdr.Zxid)
 		return

@@ -253,6 +253,7 @@ func (c *client) welcome(frame []byte) {
 	if r.Timeout == 0 {
 		w.tracef("client %d: session %v has expired", c.index, c.session)
 		w.check.sessionOver(c)
+		w.check.count("sessions expired")
 		c.expired++
 		c.over()
 		c.lost("expired")

@@ -76,7 +76,11 @@ func (h *Host) takeWrites() (report func()) {
 // wrote reports a write that is no transaction.
 func (h *Host) wrote(j *job) {
 	h.w.tracef("%d disk: %s", h.id, describe(&j.write))
+	if j.write.Kind == zab.Truncate || j.write.Kind == zab.InstallSnapshot {
+		h.w.check.count([]string{zab.Truncate: "truncations", zab.InstallSnapshot: "snapshots installed"}[j.write.Kind])
+	}
 	if j.stuck {
+		h.w.check.count("impossible truncations")
 		h.w.tracef("%d cannot truncate to %s", h.id, zx(j.write.Zxid))
 		h.m.CannotTruncate()
 		return

@@ -310,8 +310,13 @@ func (h *Host) turn() {
 			continue
 		}
 		idle = false
-		h.carryOut(&r)
+		if h.carryOut(&r); !h.up {
+			return
+		}
 		h.m.Continue()
+	}
+	if !h.up || h.w.failure != "" {
+		return
 	}
 	if h.rep.Unsettled() {
 		h.rep.Settle()
@@ -332,6 +337,9 @@ func (h *Host) carryOut(r *replica.Ready) {
 	}
 	for i := range r.Messages {
 		h.post(&r.Messages[i])
+	}
+	if !h.up { // the disk has ended it
+		return
 	}
 	for _, d := range r.Drop {
 		h.drop(d.ID, d.Err)

@@ -264,9 +264,7 @@ func (h *Host) stream(l *link, m *zab.Message) {
 	if err == nil && last != m.LogThrough {
 		err = fmt.Errorf("the log ends at %v, and should lead to %v", last, m.LogThrough)
 	}
-	if err != nil {
-		h.w.failf("server %d: log for %d: %v", h.id, l.id, err)
-	}
+	h.disksay(err)
 }
 
 // look answers a question about the log.
@@ -277,8 +275,7 @@ func (h *Host) look(q zab.LogQuery) {
 	}
 	h.later(h.w.o.Fsync, func() {
 		span, err := h.store.SpanAround(q.Last, q.Max, limit)
-		if err != nil {
-			h.w.failf("server %d: log around %v: %v", h.id, q.Last, err)
+		if !h.disksay(err) {
 			return
 		}
 		h.input(func() { h.m.LogAnswer(q, zab.LogAnswer(span)) })

@@ -1,0 +1,165 @@
+package sim
+
+import (
+	"testing"
+
+	"zebu/proto"
+)
+
+// script is an ensemble in which nothing happens but what a test says, as far as that can be.
+type script struct {
+	*World
+	t    *testing.T
+	last tail
+}
+
+// play starts an ensemble whose clients are connected and ask for nothing.
+func play(t *testing.T, seed uint64, change func(o *Options)) *script {
+	t.Helper()
+	o := DefaultOptions()
+	o.Clients, o.SnapshotEvery = 1, 1_000_000
+	if change != nil {
+		change(&o)
+	}
+	s := &script{World: NewWorld(seed, o), t: t}
+	s.trace = s.last.add
+	t.Cleanup(func() {
+		if !t.Failed() {
+			return
+		}
+		for i := range s.last.lines {
+			t.Log(s.last.lines[(s.last.next+i)%len(s.last.lines)])
+		}
+	})
+	for _, c := range s.clients {
+		c.idle = true
+	}
+	s.Start()
+	s.await("service", s.served)
+	return s
+}
+
+func (s *script) served() bool {
+	for _, h := range s.hosts {
+		if h.up && !h.paused && !h.m.Serving() {
+			return false
+		}
+	}
+	return s.ready()
+}
+
+func (s *script) ready() bool {
+	for _, c := range s.clients {
+		if !c.ready || len(c.under) > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+func (s *script) await(what string, cond func() bool) {
+	s.t.Helper()
+	if !s.Await(s.bound(), cond) {
+		s.t.Fatalf("%s: in vain: %v\n%s", what, s.Err(), s.describe())
+	}
+}
+
+// pass lets time go by.
+func (s *script) pass(d Time) {
+	s.t.Helper()
+	if !s.RunUntil(s.now + d) {
+		s.t.Fatal(s.Err())
+	}
+}
+
+// theLeader is the server that serves as the leader.
+func (s *script) theLeader() *Host {
+	s.t.Helper()
+	for _, h := range s.hosts {
+		if h.up && h.m.Serving() && h.m.State() == proto.Leading {
+			return h
+		}
+	}
+	s.t.Fatal("there is no leader")
+	return nil
+}
+
+// others are the servers but one, in order.
+func (s *script) others(h *Host) (all []*Host) {
+	for _, o := range s.hosts {
+		if o != h {
+			all = append(all, o)
+		}
+	}
+	return all
+}
+
+// move makes a client go to a server.
+func (s *script) move(c *client, h *Host) {
+	s.t.Helper()
+	if c.e != nil {
+		c.lost("is sent elsewhere")
+	}
+	s.await("the client's move", func() bool {
+		if c.ready && c.e.peer.node != h.node {
+			c.lost("is sent elsewhere")
+		}
+		return c.ready
+	})
+}
+
+// write makes or changes a node, and awaits the answers.
+func (s *script) write(c *client, key int) {
+	s.t.Helper()
+	c.create(key, proto.Persistent)
+	c.set(key, -1)
+	s.await("a write", s.ready)
+}
+
+// sync reads behind a sync, on the connection that there is.
+func (s *script) sync(c *client) {
+	s.t.Helper()
+	e := c.e
+	c.sync(0)
+	s.await("a sync", s.ready)
+	if c.e != e {
+		s.t.Fatal("a sync was not answered")
+	}
+}
+
+// finish heals everything, and demands service and agreement.
+func (s *script) finish() {
+	s.t.Helper()
+	for _, c := range s.clients {
+		c.idle = false
+		c.work()
+	}
+	s.settle(&faults{})
+	if s.Err() != nil {
+		s.t.Fatal(s.Err())
+	}
+}
+
+// A sync in an epoch in which nothing has been proposed yet has nothing to wait for.
+func TestSyncInAnEpochWithoutTransactions(t *testing.T) {
+	for _, quorumSync := range []bool{false, true} {
+		s := play(t, 1, func(o *Options) { o.QuorumSync = quorumSync })
+		c := s.clients[0]
+		s.write(c, 0)
+		for range 3 { // from the leader and from a follower
+			s.theLeader().Crash(false)
+			s.await("another leader", s.served)
+			s.hosts[2].boot()
+			s.await("service", s.served)
+			s.move(c, s.theLeader())
+			s.sync(c)
+			s.move(c, s.others(s.theLeader())[0])
+			s.sync(c)
+			for _, h := range s.hosts {
+				h.boot()
+			}
+			s.await("service", s.served)
+		}
+		s.finish()
+	}
+}
