@@ -292,10 +292,16 @@ func (e *ensemble) end() {
 		}
 		m.server.Kill()
 		if e.t.Failed() {
-			e.t.Logf("log of member %v ends:\n%s", m, m.server.LogTail(60))
+			e.t.Logf("log of member %v ends:\n%s", m, tail(m.server.Log(), 60))
 		}
 		m.server = nil
 	}
+}
+
+// tail is the last n lines of a log but for those about four-letter words.
+func tail(log string, n int) string {
+	lines := slices.DeleteFunc(strings.Split(log, "\n"), func(l string) bool { return strings.Contains(l, "Processing ") })
+	return strings.Join(lines[max(0, len(lines)-n):], "\n")
 }
 
 // running are the ids of members whose process runs.

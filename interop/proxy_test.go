@@ -5,6 +5,7 @@ import (
 	"net"
 	"sync"
 	"testing"
+	"time"
 )
 
 // proxy stands between one session and the server so that a scenario can cut and heal the connection.
@@ -15,6 +16,10 @@ type proxy struct {
 	mu     sync.Mutex
 	target string
 	cut    bool
+	held   *sync.Cond // on mu
+	hold   bool       // what servers say stays here
+	// patient has clients wait while nobody listens at the target, instead of losing their connection.
+	patient bool
 	conns  map[net.Conn]bool
 	wg     sync.WaitGroup
 }
@@ -26,6 +31,7 @@ func newProxy(t *testing.T, target string) *proxy {
 		t.Fatal(err)
 	}
 	p := &proxy{ln: ln, target: target, conns: map[net.Conn]bool{}}
+	p.held = sync.NewCond(&p.mu)
 	p.wg.Go(p.accept)
 	t.Cleanup(func() {
 		ln.Close()
@@ -37,16 +43,45 @@ func newProxy(t *testing.T, target string) *proxy {
 
 func (p *proxy) addr() string { return p.ln.Addr().String() }
 
+func (p *proxy) port() int { return p.ln.Addr().(*net.TCPAddr).Port }
+
 // set changes the server behind the proxy, or cuts the connections and refuses new ones.
 func (p *proxy) set(target string, cut bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.target, p.cut = target, cut
+	p.target, p.cut, p.hold = target, cut, false
+	p.held.Broadcast()
 	if cut {
 		for c := range p.conns {
 			c.Close()
 		}
 	}
+}
+
+// holdReplies keeps back what servers say, until the next set.
+func (p *proxy) holdReplies() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.hold = true
+}
+
+// toClient is a client as its server sees it.
+type toClient struct {
+	p *proxy
+	net.Conn
+}
+
+func (c toClient) Write(b []byte) (int, error) {
+	c.p.mu.Lock()
+	for c.p.hold {
+		c.p.held.Wait()
+	}
+	cut := c.p.cut
+	c.p.mu.Unlock()
+	if cut {
+		return 0, net.ErrClosed
+	}
+	return c.Conn.Write(b)
 }
 
 func (p *proxy) isCut() bool {
@@ -74,6 +109,10 @@ func (p *proxy) serve(client net.Conn) {
 		return
 	}
 	server, err := net.Dial("tcp", target)
+	for err != nil && p.patient && !p.isCut() {
+		<-time.After(20 * time.Millisecond)
+		server, err = net.Dial("tcp", target)
+	}
 	if err != nil {
 		return
 	}
@@ -92,7 +131,7 @@ func (p *proxy) serve(client net.Conn) {
 		server.Close()
 		client.Close()
 	}()
-	_, _ = io.Copy(client, server)
+	_, _ = io.Copy(toClient{p, client}, server)
 	server.Close()
 	client.Close()
 	<-done
