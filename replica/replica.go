@@ -87,6 +87,7 @@ type Replica struct {
 	pending   pendingQueue
 	runnable  []*Conn // with queued reads that nothing holds up
 
+	planning znode.Request // here rather than allocated for each
 	res      znode.Result
 	hits     []watch.ConnID
 	due      []proto.SessionID

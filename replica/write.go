@@ -82,12 +82,13 @@ func (r *Replica) Settle() {
 // plan turns a write of session s into the next transaction. c is nil if the answer is not due here; owner is who serves the
 // session, 0 for the server's own writes.
 func (r *Replica) plan(c *Conn, owner session.Owner, s proto.SessionID, req *Request) {
-	zr := znode.Request{Session: s, Cxid: req.Xid, Op: req.Op, Body: req.Body, IDs: req.IDs}
+	zr := &r.planning
+	*zr = znode.Request{Session: s, Cxid: req.Xid, Op: req.Op, Body: req.Body, IDs: req.IDs}
 	if owner != 0 && req.Op != proto.OpCreateSession {
 		zr.SessionErr = r.check(s, owner)
 	}
 	r.proposed++
-	buf := r.planner.Plan(r.log.Begin(), &zr, r.proposed, r.now.Wall)
+	buf := r.planner.Plan(r.log.Begin(), zr, r.proposed, r.now.Wall)
 	r.log.End(buf, r.proposed)
 	if req.Op == proto.OpCloseSession {
 		r.tracker.SetClosing(s)

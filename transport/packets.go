@@ -16,6 +16,8 @@ const (
 	minRoom = 4 << 10
 	// maxIDs bounds the identities in a packet.
 	maxIDs = 4096
+	// maxUsual bounds the room for packets that is made before they come.
+	maxUsual = 1024
 	// packetHead is the size of a packet up to the length of its data.
 	packetHead = 16
 )
@@ -27,12 +29,14 @@ type packetReader struct {
 	max   int    // bytes of a packet
 	snaps bool   // a snapshot follows each SNAP
 	chunk []byte // read and not cut yet, with room behind it
+	usual int    // packets that came together last time
 }
 
 // next returns the packets that have come, waiting for the first one. If snaps is set, a SNAP is the last of them, and what
 // comes behind it is no packet: the caller calls stream and resume before next.
 func (p *packetReader) next() ([]proto.QuorumPacket, error) {
-	var batch []proto.QuorumPacket
+	batch := make([]proto.QuorumPacket, 0, p.usual)
+	defer func() { p.usual = min(len(batch), maxUsual) }()
 	for {
 		size, need, err := measurePacket(p.chunk, p.max)
 		switch {
