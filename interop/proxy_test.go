@@ -20,8 +20,8 @@ type proxy struct {
 	hold   bool       // what servers say stays here
 	// patient has clients wait while nobody listens at the target, instead of losing their connection.
 	patient bool
-	conns  map[net.Conn]bool
-	wg     sync.WaitGroup
+	conns   map[net.Conn]bool
+	wg      sync.WaitGroup
 }
 
 func newProxy(t *testing.T, target string) *proxy {
