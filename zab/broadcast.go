@@ -86,7 +86,7 @@ func (l *Leader) commit() {
 				l.counting.Add(p.id)
 			}
 		}
-		if !head.rule.HasQuorum(l.counting) {
+		if !l.hasQuorum(head.rule, l.counting) {
 			return
 		}
 		l.commitHead()
@@ -124,15 +124,22 @@ func (l *Leader) commitHead() {
 
 func (l *Leader) sendCommit(id proto.ServerID, observer bool, d *Delivery) {
 	switch {
-	case observer && d.Activate:
-		l.send(id, proto.PacketInformAndActivate, d.Txn.Zxid, proto.AppendActivation(nil, d.Leader, d.Txn.Data))
 	case observer:
-		l.send(id, proto.PacketInform, d.Txn.Zxid, d.Txn.Data)
+		l.ready.Messages = append(l.ready.Messages, Message{To: id, Packet: inform(d)})
 	case d.Activate:
 		l.send(id, proto.PacketCommitAndActivate, d.Txn.Zxid, proto.AppendActivation(nil, d.Leader, nil))
 	default:
 		l.send(id, proto.PacketCommit, d.Txn.Zxid, nil)
 	}
+}
+
+// inform is what tells an observer of a transaction.
+func inform(d *Delivery) proto.QuorumPacket {
+	if d.Activate {
+		data := proto.AppendActivation(nil, d.Leader, d.Txn.Data)
+		return proto.QuorumPacket{Type: proto.PacketInformAndActivate, Zxid: d.Txn.Zxid, Data: data}
+	}
+	return proto.QuorumPacket{Type: proto.PacketInform, Zxid: d.Txn.Zxid, Data: d.Txn.Data}
 }
 
 // designate names the leader for a configuration that acks, a quorum of it, have accepted: this server if it stays a

@@ -3,6 +3,7 @@ package zab
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
 
 	"zebu/proto"
@@ -15,12 +16,28 @@ const DefaultCommitLogSize = 500
 // CommitLog holds a server's last committed transactions, so that learners which lack a few can be given those. It lives
 // longer than roles: the server fills it from its log at the start, and after that only its roles change it.
 type CommitLog struct {
-	size int
-	txns []Txn // at most 2*size, of which the last size count
+	size  int
+	txns  []Txn // at most 2*size, of which the last size count
+	limit int   // of bytes, 0 for none
+	bytes int   // counted if there is a limit
 }
 
 // NewCommitLog returns an empty log of size transactions, or of the default size if that is larger.
 func NewCommitLog(size int) *CommitLog { return &CommitLog{size: max(size, DefaultCommitLogSize)} }
+
+// txnOverhead is about what a transaction takes besides its bytes.
+const txnOverhead = 32
+
+// newCache returns a log bounded by bytes instead of transactions, which begins as a copy of another one up to a zxid.
+func newCache(limit int, from *CommitLog, through proto.Zxid) *CommitLog {
+	c := &CommitLog{size: math.MaxInt32, limit: limit}
+	for _, t := range from.all() {
+		if t.Zxid <= through {
+			c.keep(t)
+		}
+	}
+	return c
+}
 
 // Append adds the transaction that follows the last one; a gap is an error (ZOOKEEPER-4925).
 func (c *CommitLog) Append(t Txn) error {
@@ -32,8 +49,21 @@ func (c *CommitLog) Append(t Txn) error {
 		clear(c.txns[n:])
 		c.txns = c.txns[:n]
 	}
-	c.txns = append(c.txns, t)
+	c.keep(t)
 	return nil
+}
+
+func (c *CommitLog) keep(t Txn) {
+	c.txns = append(c.txns, t)
+	if c.limit == 0 {
+		return
+	}
+	c.bytes += len(t.Data) + txnOverhead
+	for c.bytes > c.limit {
+		c.bytes -= len(c.txns[0].Data) + txnOverhead
+		c.txns[0] = Txn{}
+		c.txns = c.txns[1:]
+	}
 }
 
 // all returns what counts, oldest first.

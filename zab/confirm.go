@@ -66,7 +66,7 @@ func (l *Leader) checkRound() {
 			alive.Add(p.id)
 		}
 	}
-	if l.phase != broadcasting || !l.rule.HasQuorum(alive) {
+	if l.phase != broadcasting || !l.hasQuorum(l.rule, alive) {
 		return
 	}
 	l.confirm.confirmed = l.confirm.running

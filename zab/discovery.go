@@ -45,7 +45,7 @@ func (l *Leader) recvInfo(p *peer, in *proto.QuorumPacket) error {
 
 // choose fixes the epoch once a quorum has said what it has accepted.
 func (l *Leader) choose() {
-	if l.phase == choosing && l.base.HasQuorum(l.reported) {
+	if l.phase == choosing && l.hasQuorum(l.base, l.reported) {
 		l.enter(accepting)
 		l.write(Write{Kind: AcceptEpoch, Epoch: l.epoch})
 	}
@@ -116,7 +116,7 @@ func (l *Leader) recvAckEpoch(p *peer, in *proto.QuorumPacket) error {
 
 // elect goes on to synchronisation once a quorum has accepted the epoch.
 func (l *Leader) elect() {
-	if !l.base.HasQuorum(l.elected) {
+	if !l.hasQuorum(l.base, l.elected) {
 		return
 	}
 	l.enter(synchronising)

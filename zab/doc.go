@@ -1,7 +1,8 @@
-// Package zab is ZooKeeper's atomic broadcast, as pure values that live for one epoch: a [Leader] and a [Learner], which
-// is a follower or an observer. They are told what packets came, what became durable and what time it is, and say in
-// [Ready] what is to be written, sent and applied. They read no clock, start no goroutine and hold no lock; their caller
-// is one goroutine. A transaction is bytes with a zxid; what it means is the state machine's business.
+// Package zab is ZooKeeper's atomic broadcast, as pure values that live for one epoch: a [Leader], a [Learner], which is
+// a follower or an observer, and the [ObserverMaster] that a follower may be. They are told what packets came, what
+// became durable and what time it is, and say in [Ready] what is to be written, sent and applied. They read no clock,
+// start no goroutine and hold no lock; their caller is one goroutine. A transaction is bytes with a zxid; what it means
+// is the state machine's business.
 //
 // An epoch begins when an election has named a leader, and goes through three phases (spec 8):
 //

@@ -1,7 +1,6 @@
 package zab
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 
@@ -27,7 +26,13 @@ type LeaderOptions struct {
 	LastSeen      *quorum.Config // the last proposed one, nil if that is the committed one
 	Reconfig      bool           // reconfigEnabled
 	LogSync       bool           // learners may be synchronised from the log on disk (snapshotSizeFactor >= 0)
-	Timing        Timing
+	SnapSync      bool           // learners are sent snapshots only (forceSnapshotSync)
+	// Oracle says that an oracle can be asked (oraclePath), and Granted that it has just let this server go on alone.
+	Oracle, Granted bool
+	// EpochWait is how long the leader waits for a quorum even if a voter has begun another election meanwhile
+	// (leader.maxTimeToWaitForEpoch); 0: such a voter is not minded.
+	EpochWait proto.Millis
+	Timing    Timing
 	// MaxSnapSyncs and MaxDiffSyncs replace the defaults unless 0.
 	MaxSnapSyncs, MaxDiffSyncs int
 }
@@ -61,7 +66,7 @@ type Leader struct {
 	synced   quorum.Set // who have the history of the epoch, this server included
 	counting quorum.Set // for counting acknowledgements
 
-	peers []*peer // in ascending order of id
+	peers peers
 
 	applied      proto.Zxid // last zxid applied: what the state machine has, or the epoch's beginning
 	lastProposed proto.Zxid
@@ -70,6 +75,7 @@ type Leader struct {
 	syncs        []pendingSync
 	confirm      confirmation
 	silenced     bool // another server shall lead: commits nothing more
+	word         word
 
 	tick     int
 	halfTick bool
@@ -89,37 +95,6 @@ type pendingSync struct {
 	after proto.Zxid
 }
 
-type peerPhase uint8
-
-const (
-	unknown      peerPhase = iota // has not said who it is
-	introduced                    // waits for the new epoch
-	informed                      // has been sent LEADERINFO
-	acknowledged                  // has sent ACKEPOCH and waits for a quorum to do so
-	asking                        // its history is looked up on disk
-	following                     // has been sent NEWLEADER; what follows is live
-)
-
-// peer is a learner with a link.
-type peer struct {
-	id       proto.ServerID
-	phase    peerPhase
-	observer bool
-	last     proto.Zxid // of its history
-	snap     bool       // is or was synchronised by a snapshot
-	sending  bool       // a snapshot is under way
-	synced   bool       // has acknowledged NEWLEADER
-	welcome  bool       // has been sent UPTODATE
-	acked    proto.Zxid // last transaction acknowledged, or sent as committed at synchronisation
-	deadline int        // tick until which it counts as alive
-	since    proto.Millis
-	// sent is the oldest proposal without an acknowledgement, 0 if there is none, and when it was sent.
-	sent   proto.Zxid
-	sentAt proto.Millis
-	// pings were sent behind UPTODATE, answers have come; target is the ping of the round of confirmation under way.
-	pings, answers, target uint64
-}
-
 // NewLeader begins an epoch.
 func NewLeader(o LeaderOptions, now proto.Millis) *Leader {
 	if o.LastSeen == nil {
@@ -137,6 +112,9 @@ func NewLeader(o LeaderOptions, now proto.Millis) *Leader {
 	}
 	l.reported.Add(o.ID)
 	l.setRules()
+	if o.Granted && l.AsksOracle() {
+		l.word = granted
+	}
 	l.choose()
 	return l
 }
@@ -194,35 +172,19 @@ func (l *Leader) LinkUp(id proto.ServerID) {
 	}
 	l.LinkDown(id)
 	l.ready.Drop = slices.DeleteFunc(l.ready.Drop, func(d Drop) bool { return d.ID == id })
-	at, _ := l.find(id)
-	p := &peer{id: id, since: l.now, deadline: l.tick + l.o.Timing.InitLimit + l.o.Timing.SyncLimit}
-	l.peers = slices.Insert(l.peers, at, p)
+	l.peers.add(&peer{id: id, since: l.now, deadline: l.tick + l.o.Timing.InitLimit + l.o.Timing.SyncLimit})
 }
 
 // LinkDown says that a learner's link is gone, and with it what has not been sent.
 func (l *Leader) LinkDown(id proto.ServerID) {
-	at, ok := l.find(id)
-	if !ok {
+	if !l.peers.remove(id) {
 		return
 	}
-	l.peers = slices.Delete(l.peers, at, at+1)
 	l.syncs = slices.DeleteFunc(l.syncs, func(s pendingSync) bool { return s.id == id })
-	r := &l.ready
-	r.Messages = slices.DeleteFunc(r.Messages, func(m Message) bool { return m.To == id })
-	r.Queries = slices.DeleteFunc(r.Queries, func(q LogQuery) bool { return q.ID == id })
-	r.Deliver = slices.DeleteFunc(r.Deliver, func(d Delivery) bool { return d.Kind == View && d.From == id })
+	l.ready.forget(id)
 }
 
-func (l *Leader) find(id proto.ServerID) (at int, found bool) {
-	return slices.BinarySearchFunc(l.peers, id, func(p *peer, id proto.ServerID) int { return cmp.Compare(p.id, id) })
-}
-
-func (l *Leader) peer(id proto.ServerID) *peer {
-	if at, ok := l.find(id); ok {
-		return l.peers[at]
-	}
-	return nil
-}
+func (l *Leader) peer(id proto.ServerID) *peer { return l.peers.get(id) }
 
 // drop ends a learner's link.
 func (l *Leader) drop(p *peer, err error) {
@@ -348,7 +310,7 @@ func (l *Leader) beat() {
 				alive.Add(p.id)
 			}
 		}
-		if !l.rule.HasQuorum(alive) {
+		if !l.hasQuorum(l.rule, alive) && !(l.word == unasked && l.AsksOracle()) {
 			l.end(fmt.Errorf("%w: heard from %v", ErrNoQuorum, alive))
 			return
 		}
@@ -381,6 +343,13 @@ func (l *Leader) dropSilent() {
 func (l *Leader) waits(p *peer) bool {
 	return p.phase == introduced || p.phase == acknowledged || p.phase == asking || p.sending ||
 		p.synced && l.phase != broadcasting
+}
+
+// Looking says that a voter looks for a leader. If it is one that this leader still waits for, it may have changed its mind.
+func (l *Leader) Looking(id proto.ServerID) {
+	if l.phase == choosing && l.o.EpochWait > 0 && l.now > l.phaseSince+l.o.EpochWait && l.rule.Voters().Has(id) {
+		l.end(fmt.Errorf("%w: server %d is in an election", ErrNoQuorum, id))
+	}
 }
 
 // wake returns when time alone next does something.

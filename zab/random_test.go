@@ -77,8 +77,8 @@ func randomRun(seed uint64, b bugs, trace *strings.Builder) string {
 	if r.IntN(3) == 0 {
 		voters = append(voters, 4, 5)
 	}
-	if r.IntN(3) == 0 {
-		observers = append(observers, 9)
+	if r.IntN(2) == 0 {
+		observers = append(observers, 8, 9)
 	}
 	c := &chaos{world: newWorld(voters, observers), Rand: r}
 	c.size = 1 + r.IntN(4)
@@ -125,6 +125,11 @@ func (c *chaos) step() {
 	case n < 95:
 		c.trace("--- time")
 		c.pass(c.timing.Tick / 2 * proto.Millis(1+c.IntN(4)))
+	case n < 96:
+		if h.learner != nil && h.serving && !h.observer && h.master == nil {
+			c.trace("--- %d serves observers", h.id)
+			c.serveObservers(h)
+		}
 	case n < 97:
 		if len(c.links) > 0 {
 			l := c.links[c.IntN(len(c.links))]
@@ -174,7 +179,7 @@ func (c *chaos) join(h *host) {
 	var leaders []*host
 	best := h
 	for _, o := range c.hosts {
-		if o.leader != nil && !o.ended {
+		if o.leader != nil && !o.ended || h.observer && o.master != nil {
 			leaders = append(leaders, o)
 		}
 		if o.looking() && !o.observer && (best.observer || better(o, best)) {

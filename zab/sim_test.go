@@ -49,13 +49,14 @@ type host struct {
 
 	leader  *Leader
 	learner *Learner
-	ended   bool // the role is over, its writes may not be through
+	master  *ObserverMaster // of a follower
+	ended   bool            // the role is over, its writes may not be through
 	serving bool
 	writes  []Write
 	staged  []Txn                    // state loaded beside memory
 	views   map[proto.ServerID][]Txn // to be sent
 	toward  *link                    // of a learner
-	from    map[proto.ServerID]*link // of a leader
+	from    map[proto.ServerID]*link // of a leader or an observer master
 }
 
 func (h *host) looking() bool { return h.up && h.leader == nil && h.learner == nil && !h.ended }
@@ -93,6 +94,7 @@ type world struct {
 	timing   Timing
 	size     int // of committed logs
 	reconfig bool
+	oracle   bool // the servers have one
 	hosts    []*host
 	links    []*link
 	now      proto.Millis
@@ -171,7 +173,7 @@ func (w *world) reload(h *host) {
 // crash loses all but the disk.
 func (w *world) crash(h *host) {
 	w.unlink(h)
-	h.up, h.leader, h.learner, h.ended, h.serving, h.writes = false, nil, nil, false, false, nil
+	h.up, h.leader, h.learner, h.master, h.ended, h.serving, h.writes = false, nil, nil, nil, false, false, nil
 }
 
 // unlink closes all links of a server; the other ends notice.
@@ -189,9 +191,9 @@ func (w *world) close(l *link) {
 		return
 	}
 	w.links = slices.Delete(w.links, at, at+1)
-	if l.leader.leader != nil && l.leader.from[l.learner.id] == l {
+	if l.leader.hosts() != nil && l.leader.from[l.learner.id] == l {
 		delete(l.leader.from, l.learner.id)
-		l.leader.leader.LinkDown(l.learner.id)
+		l.leader.hosts().LinkDown(l.learner.id)
 		w.flush(l.leader)
 	}
 	if l.learner.learner != nil && l.learner.toward == l {
@@ -205,7 +207,7 @@ func (w *world) lead(h *host) {
 	h.from, h.views = map[proto.ServerID]*link{}, map[proto.ServerID][]Txn{}
 	h.leader = NewLeader(LeaderOptions{
 		ID: h.id, AcceptedEpoch: h.disk.accepted, CurrentEpoch: h.disk.current, Last: h.disk.last(), Log: h.log,
-		Committed: w.config, Reconfig: w.reconfig, LogSync: true, Timing: w.timing,
+		Committed: w.config, Reconfig: w.reconfig, LogSync: true, Timing: w.timing, Oracle: w.oracle,
 	}, w.now)
 	w.flush(h)
 }
@@ -223,6 +225,57 @@ func (w *world) follow(h, leader *host) {
 	w.flush(h)
 }
 
+// serving is what serves learners: a leader or an observer master.
+type serving interface {
+	LinkUp(id proto.ServerID)
+	LinkDown(id proto.ServerID)
+	Recv(from proto.ServerID, p proto.QuorumPacket)
+	LogAnswer(q LogQuery, a LogAnswer)
+	SnapshotSent(id proto.ServerID)
+}
+
+// hosts is what serves learners here, nil if nothing does.
+func (h *host) hosts() serving {
+	switch {
+	case h.leader != nil:
+		return h.leader
+	case h.master != nil:
+		return h.master
+	}
+	return nil
+}
+
+// serveObservers lets a follower serve observers.
+func (w *world) serveObservers(h *host) {
+	h.from, h.views = map[proto.ServerID]*link{}, map[proto.ServerID][]Txn{}
+	h.master = NewObserverMaster(ObserverMasterOptions{
+		ID: h.id, Leader: h.toward.leader.id, Epoch: h.learner.Epoch(), Applied: last(h.memory), Config: w.config, Log: h.log,
+		Cache: w.size * 40, LogSync: true, Timing: w.timing,
+	}, w.now)
+}
+
+// together is what an observer master and its learner ask for at the same time.
+func together(m, l Ready) Ready {
+	l.Deliver = slices.Concat(m.Deliver, l.Deliver)
+	l.Messages = slices.Concat(l.Messages, m.Messages)
+	l.Drop, l.Queries = m.Drop, m.Queries
+	return l
+}
+
+// answered says whether an answer of the leader was for an observer.
+func (w *world) answered(h *host, p proto.QuorumPacket) bool {
+	switch p.Type {
+	case proto.PacketSync:
+		return h.master.Synced()
+	case proto.PacketRevalidate:
+		return h.master.Revalidated(p)
+	case proto.PacketPing:
+		h.learner.Send(proto.QuorumPacket{Type: proto.PacketPing, Data: h.master.AppendTouches(nil)})
+		return true
+	}
+	return false
+}
+
 // flush does what a role asks for, unless that is put off to be done together with later events.
 func (w *world) flush(h *host) {
 	if w.lazy == nil || !w.lazy() {
@@ -238,6 +291,9 @@ func (w *world) handle(h *host) {
 		r = h.leader.Ready()
 	case h.learner != nil:
 		r = h.learner.Ready()
+		if h.master != nil {
+			r = together(h.master.Ready(), r)
+		}
 	default:
 		return
 	}
@@ -270,14 +326,18 @@ func (w *world) handle(h *host) {
 	for _, q := range r.Queries {
 		a := answer(&h.disk, q)
 		w.trace("%d looks at its log for %d: %s to %s, gap before %s", h.id, q.ID, zx(a.Prev), zx(a.Through), zx(a.Next))
-		h.leader.LogAnswer(q, a)
+		h.hosts().LogAnswer(q, a)
 		w.flush(h)
 	}
 	if r.Ended != nil {
 		w.trace("%d ends: %v", h.id, r.Ended)
+		h.master = nil
 		h.ended, h.serving = true, false
 		w.unlink(h)
 		w.retire(h)
+	}
+	if h.master != nil && len(r.Deliver) > 0 {
+		w.flush(h) // what was delivered is to be told to observers
 	}
 }
 
@@ -286,7 +346,7 @@ func (w *world) retire(h *host) {
 	if !h.ended || len(h.writes) > 0 && !w.bugs.lateWrites {
 		return
 	}
-	h.leader, h.learner, h.toward, h.ended, h.staged = nil, nil, nil, false, nil
+	h.leader, h.learner, h.master, h.toward, h.ended, h.staged = nil, nil, nil, nil, false, nil
 	if w.bugs.staleMemory {
 		return
 	}
@@ -320,6 +380,9 @@ func (w *world) deliver(h *host, d Delivery) {
 		h.views[d.From] = slices.Clone(h.memory)
 	case Pass:
 		w.trace("%d takes %v from %d", h.id, d.Packet.Type, d.From)
+		if h.master != nil && w.answered(h, d.Packet) {
+			return
+		}
 		if h.learner != nil && d.Packet.Type == proto.PacketPing {
 			h.learner.Send(d.Packet)
 			w.flush(h)
@@ -347,12 +410,17 @@ func (w *world) deliver(h *host, d Delivery) {
 		if d.Kind == Apply {
 			w.checkApplied(h)
 		}
+		if h.master != nil && d.Kind == Apply {
+			if err := h.master.Committed(&d); err != nil {
+				w.fail("observer master %d: %v", h.id, err)
+			}
+		}
 	}
 }
 
 // post puts a message on its link.
 func (w *world) post(h *host, m Message) {
-	if h.learner != nil {
+	if h.learner != nil && m.To == h.toward.leader.id {
 		if w.fake[m.To] {
 			w.trace("%d>%d %s", h.id, m.To, text(m.Packet))
 		} else if l := h.toward; slices.Contains(w.links, l) {
@@ -386,7 +454,7 @@ func (w *world) post(h *host, m Message) {
 	p := parcel{QuorumPacket: m.Packet}
 	if m.Packet.Type == proto.PacketSnap {
 		p.state = append(make([]Txn, 0, 1), h.views[m.To]...)
-		h.leader.SnapshotSent(m.To)
+		h.hosts().SnapshotSent(m.To)
 	}
 	l.down = append(l.down, p)
 }
@@ -406,7 +474,7 @@ func (w *world) carry(l *link, downward bool) {
 	if !downward {
 		w.trace("%d>%d %s", l.learner.id, l.leader.id, text(p.QuorumPacket))
 		h := l.leader
-		if h.leader == nil || h.ended {
+		if h.hosts() == nil || h.ended {
 			w.close(l)
 			return
 		}
@@ -416,9 +484,9 @@ func (w *world) carry(l *link, downward bool) {
 			}
 			l.known = true
 			h.from[l.learner.id] = l
-			h.leader.LinkUp(l.learner.id)
+			h.hosts().LinkUp(l.learner.id)
 		}
-		h.leader.Recv(l.learner.id, p.QuorumPacket)
+		h.hosts().Recv(l.learner.id, p.QuorumPacket)
 		w.flush(h)
 		return
 	}
@@ -576,6 +644,9 @@ func (w *world) pass(d proto.Millis) {
 			h.leader.Tick(w.now)
 		case h.learner != nil:
 			h.learner.Tick(w.now)
+			if h.master != nil {
+				h.master.Tick(w.now)
+			}
 		}
 		w.flush(h)
 	}
@@ -631,7 +702,8 @@ func (w *world) checkDurable() {
 			have.Add(h.id)
 		}
 	}
-	if !w.config.Verifier().HasQuorum(have) {
+	oracle := quorum.Oracle{Needed: w.oracle, Grants: have.Len() > 0}
+	if !oracle.HasQuorum(w.config.Verifier(), have) {
 		w.fail("committed %s is on the disks of %v only", hist(w.committed), have)
 	}
 }

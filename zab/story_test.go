@@ -15,7 +15,7 @@ import (
 // arrive (1>2), writes as they become durable (disk), what is applied. Zxids are EPOCH:COUNTER in decimal, ranges
 // 1:1..1:3. Commands:
 //
-//	ensemble voters=1,2,3 [observers=4] [keep=N] [reconfig]   begin a new story; committed logs keep N transactions
+//	ensemble voters=1,2,3 [observers=4] [keep=N] [reconfig] [oracle]   begin a new story; committed logs keep N transactions
 //	fake ID...                 servers that the story speaks for; what they are told is shown at once
 //	disk ID [accepted=N] [current=N] [snap=ZXIDS] [log=ZXIDS]   what a server finds when it starts
 //	lead ID, follow A>B...     an election has ended
@@ -28,6 +28,9 @@ import (
 //	cut A>B..., crash ID..., start ID...   a link breaks, a server stops, it starts again
 //	snapshot ID                a server that serves writes its state and drops its log
 //	sync A                     it is the turn of a sync of server A on the leader
+//	observers ID               a follower that serves begins to serve observers, which "follow" it
+//	ask A sync|write|SESSION   server A passes a client's request on, or asks whether a session exists
+//	oracle ID grants|denies    what a leader's oracle says
 //	confirm ID                 ask a leader whether it still leads
 //	pass N                     N ms go by
 //	show                       all servers
@@ -162,7 +165,7 @@ func (s *teller) run(c []string) {
 		}
 	case "show":
 		s.show()
-	case "propose", "reconfig", "write", "disk", "skip":
+	case "propose", "reconfig", "write", "disk", "skip", "ask", "oracle":
 		s.one(c[0], &a)
 	default:
 		for _, w := range a.words {
@@ -175,6 +178,7 @@ func (s *teller) begin(a *arguments) {
 	s.world = newWorld(s.ids(a.keys["voters"]), s.ids(a.keys["observers"]))
 	s.held = map[string]bool{}
 	s.reconfig = slices.Contains(a.words, "reconfig")
+	s.oracle = slices.Contains(a.words, "oracle")
 	s.size = 500
 	if n := a.keys["keep"]; n != "" {
 		s.size = int(s.number(n))
@@ -200,6 +204,11 @@ func (s *teller) one(command string, a *arguments) {
 		if err := h.leader.Propose(Proposal{Txn: Txn{z, []byte("reconfig")}, Config: config}); err != nil {
 			s.trace("%d: %v", h.id, err)
 		}
+		s.flush(h)
+	case "ask":
+		s.ask(h, a.words[1])
+	case "oracle":
+		h.leader.OracleSays(a.words[1] == "grants")
 		s.flush(h)
 	case "write":
 		n := len(h.writes)
@@ -232,6 +241,8 @@ func (s *teller) each(command string, h *host) {
 		s.fake[h.id] = true
 	case "lead":
 		s.lead(h)
+	case "observers":
+		s.serveObservers(h)
 	case "confirm":
 		s.trace("ticket %d", h.leader.Confirm())
 		s.flush(h)
@@ -314,16 +325,21 @@ func (s *teller) say(a *arguments) {
 		if slices.Contains(a.words, "old") {
 			p.Data = p.Data[:8]
 		}
-		to.leader.LinkUp(from.id)
+		to.hosts().LinkUp(from.id)
 	case proto.PacketAckEpoch:
 		p.Data = proto.AppendInt32(nil, int32(s.number(a.keys["current"])))
+	case proto.PacketRevalidate:
+		if session := a.keys["session"]; session != "" {
+			v := proto.Revalidation{Session: proto.SessionID(s.number(session)), Valid: a.keys["valid"] != "no"}
+			p.Data = v.Append(nil)
+		}
 	case proto.PacketProposal, proto.PacketInform:
 		p.Data = []byte(zx(p.Zxid))
 	case proto.PacketCommitAndActivate, proto.PacketInformAndActivate:
 		p.Data = proto.AppendActivation(nil, proto.ServerID(s.number(a.keys["leader"])), []byte(zx(p.Zxid)))
 	}
-	if to.leader != nil {
-		to.leader.Recv(from.id, p)
+	if l := to.hosts(); l != nil && (to.learner == nil || to.toward.leader != from) {
+		l.Recv(from.id, p)
 		s.flush(to)
 		return
 	}
@@ -332,6 +348,28 @@ func (s *teller) say(a *arguments) {
 	trace := s.trace
 	s.trace = func(string, ...any) { s.trace = trace } // the packet is in the command
 	s.carry(l, true)
+}
+
+// ask has a learner send its leader what a client wants.
+func (s *teller) ask(h *host, what string) {
+	var p proto.QuorumPacket
+	switch what {
+	case "sync", "write":
+		f := proto.ForwardedRequest{Session: 1, Cxid: 1, Op: proto.OpSync}
+		if what == "write" {
+			f.Op = proto.OpSetData
+		}
+		p = proto.QuorumPacket{Type: proto.PacketRequest, Zxid: -1, Data: f.Append(nil)}
+	default:
+		t := proto.Touch{Session: proto.SessionID(s.number(what)), Timeout: 4000}
+		p = proto.QuorumPacket{Type: proto.PacketRevalidate, Zxid: -1, Data: proto.AppendTouches(nil, t)}
+	}
+	if h.master != nil {
+		h.master.Forward(p)
+	} else {
+		h.learner.Send(p)
+	}
+	s.flush(h)
 }
 
 func (s *teller) show() {

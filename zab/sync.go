@@ -1,10 +1,6 @@
 package zab
 
-import (
-	"errors"
-
-	"zebu/proto"
-)
+import "zebu/proto"
 
 // LogAnswer is what the log on disk says about the transactions around a learner's last zxid. The zero value says that
 // a snapshot is the better way: the log does not reach back so far, or what it has is too large.
@@ -37,40 +33,60 @@ func walk(last, prev, next, end proto.Zxid) syncPlan {
 	return snapshot // a learner cannot be cut back to another epoch
 }
 
+// origin is what learners get their history from.
+type origin struct {
+	log     *CommitLog
+	applied proto.Zxid // where the state machine is
+	disk    bool       // the log on disk counts too
+	snap    bool       // only snapshots count
+}
+
+func (l *Leader) origin() origin { return origin{l.log, l.applied, l.o.LogSync, l.o.SnapSync} }
+
 // bounds returns the ends of the committed log, and where the state machine is if that is empty.
-func (l *Leader) bounds() (oldest, newest proto.Zxid) {
-	if l.log.Len() == 0 {
-		return l.applied, l.applied
+func (o *origin) bounds() (oldest, newest proto.Zxid) {
+	if o.log.Len() == 0 {
+		return o.applied, o.applied
 	}
-	return l.log.Min(), l.log.Max()
+	return o.log.Min(), o.log.Max()
 }
 
-// synchronise decides how a learner that has accepted the epoch gets the leader's history (spec 8.4), as Apache ZooKeeper
-// does, whose learners rely on it. There is one exception: when its committed log is empty, Apache's leader lets a
-// learner cut its history back to the beginning of an epoch, where no transaction is, and Apache's learner then keeps one too
-// many; here a snapshot is sent.
-func (l *Leader) synchronise(p *peer) {
-	oldest, newest := l.bounds()
+// plan decides how a learner whose history ends with last gets this one (spec 8.4), as Apache ZooKeeper does, whose learners rely
+// on it. There is one exception: when its committed log is empty, Apache's leader lets a learner cut its history back to the
+// beginning of an epoch, where no transaction is, and Apache's learner then keeps one too many; here a snapshot is sent.
+// The learner has the history up to after, once it has done as the plan says. If ask is not 0, the log on disk has to be
+// asked about last and what comes after, up to ask.
+func (o *origin) plan(last proto.Zxid) (plan syncPlan, after, ask proto.Zxid) {
+	oldest, newest := o.bounds()
 	switch {
-	case p.last == l.applied:
-		l.stream(p, syncPlan{proto.PacketDiff, p.last}, p.last)
-	case p.last > newest && !isFirst(p.last) && isFirst(newest):
-		l.stream(p, snapshot, 0)
-	case p.last > newest && !isFirst(p.last):
-		l.stream(p, syncPlan{proto.PacketTrunc, newest}, newest)
-	case oldest <= p.last && p.last <= newest:
-		l.stream(p, l.walkCommitted(p.last, newest), p.last)
-	case p.last < oldest && l.o.LogSync:
-		p.phase = asking
-		l.ready.Queries = append(l.ready.Queries, LogQuery{ID: p.id, Last: p.last, Max: oldest})
-	default:
-		l.stream(p, snapshot, 0)
+	case o.snap:
+		return snapshot, 0, 0
+	case last == o.applied:
+		return syncPlan{proto.PacketDiff, last}, last, 0
+	case last > newest && !isFirst(last) && isFirst(newest):
+		return snapshot, 0, 0
+	case last > newest && !isFirst(last):
+		return syncPlan{proto.PacketTrunc, newest}, newest, 0
+	case oldest <= last && last <= newest:
+		return o.walkCommitted(last, newest), last, 0
+	case last < oldest && o.disk:
+		return syncPlan{}, 0, oldest
 	}
+	return snapshot, 0, 0
 }
 
-func (l *Leader) walkCommitted(last, newest proto.Zxid) syncPlan {
-	later := l.log.after(last)
-	txns := l.log.all()
+// planWith decides likewise, by what the log on disk has to say.
+func (o *origin) planWith(last proto.Zxid, a LogAnswer) syncPlan {
+	oldest, newest := o.bounds()
+	if a.Prev != 0 && a.Next != 0 && a.Through >= oldest {
+		return walk(last, a.Prev, a.Next, newest)
+	}
+	return snapshot
+}
+
+func (o *origin) walkCommitted(last, newest proto.Zxid) syncPlan {
+	later := o.log.after(last)
+	txns := o.log.all()
 	var prev, next proto.Zxid
 	if n := len(txns) - len(later); n > 0 {
 		prev = txns[n-1].Zxid
@@ -81,17 +97,26 @@ func (l *Leader) walkCommitted(last, newest proto.Zxid) syncPlan {
 	return walk(last, prev, next, newest)
 }
 
+// synchronise gives a learner that has accepted the epoch the leader's history.
+func (l *Leader) synchronise(p *peer) {
+	o := l.origin()
+	plan, after, ask := o.plan(p.last)
+	if ask != 0 {
+		p.phase = asking
+		l.ready.Queries = append(l.ready.Queries, LogQuery{ID: p.id, Last: p.last, Max: ask})
+		return
+	}
+	l.stream(p, plan, after)
+}
+
 // LogAnswer answers a [LogQuery]. The log must keep what it spoke of until the messages that follow have been sent.
 func (l *Leader) LogAnswer(q LogQuery, a LogAnswer) {
 	p := l.peer(q.ID)
 	if p == nil || p.phase != asking || p.last != q.Last || l.phase == leaderEnded {
 		return
 	}
-	oldest, newest := l.bounds()
-	plan := snapshot
-	if a.Prev != 0 && a.Next != 0 && a.Through >= oldest {
-		plan = walk(p.last, a.Prev, a.Next, newest)
-	}
+	o := l.origin()
+	plan := o.planWith(p.last, a)
 	if plan == snapshot {
 		l.stream(p, plan, 0)
 		return
@@ -136,22 +161,9 @@ func (l *Leader) forward(p *peer, after proto.Zxid) {
 	l.send(p.id, proto.PacketNewLeader, l.beginning(), []byte(l.lastSeen.String()))
 }
 
-var errTooManySyncs = errors.New("zab: too many learners synchronise at the same time")
-
 // admit says whether another learner may synchronise. Participants always may.
 func (l *Leader) admit(p *peer, plan syncPlan) bool {
-	snaps, diffs := 0, 0
-	for _, o := range l.peers {
-		switch {
-		case o.phase != following || o.synced:
-		case o.snap:
-			snaps++
-		default:
-			diffs++
-		}
-	}
-	if !p.observer || plan.op == proto.PacketSnap && snaps < l.o.MaxSnapSyncs ||
-		plan.op != proto.PacketSnap && diffs < l.o.MaxDiffSyncs {
+	if !p.observer || l.peers.room(plan, l.o.MaxSnapSyncs, l.o.MaxDiffSyncs) {
 		return true
 	}
 	l.drop(p, errTooManySyncs)
@@ -182,6 +194,7 @@ func (l *Leader) welcome(p *peer) {
 	p.since = l.now
 	if !p.observer {
 		l.synced.Add(p.id)
+		l.word = unasked
 	}
 	if l.phase == broadcasting {
 		p.deadline = l.tick + l.o.Timing.SyncLimit
@@ -195,7 +208,7 @@ func (l *Leader) welcome(p *peer) {
 // establish begins the broadcast once quorums of both configurations hold the epoch's history, this server included:
 // that history is committed now.
 func (l *Leader) establish() {
-	if l.phase != synchronising || !l.synced.Has(l.o.ID) || !l.rule.HasQuorum(l.synced) {
+	if l.phase != synchronising || !l.synced.Has(l.o.ID) || !l.hasQuorum(l.rule, l.synced) {
 		return
 	}
 	l.enter(broadcasting)

@@ -277,3 +277,55 @@ func TestLinkReplaced(t *testing.T) {
 		t.Errorf("for the new link: %+v", r)
 	}
 }
+
+// TestObserverCache keeps the newest transactions within a number of bytes.
+func TestObserverCache(t *testing.T) {
+	z := func(n uint32) proto.Zxid { return proto.MakeZxid(1, n) }
+	from := NewCommitLog(0)
+	for n := uint32(1); n <= 10; n++ {
+		if err := from.Append(Txn{z(n), make([]byte, 100-txnOverhead)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c := newCache(500, from, z(9))
+	if c.Min() != z(5) || c.Max() != z(9) {
+		t.Errorf("from %v to %v", c.Min(), c.Max())
+	}
+	for i, k := range []struct {
+		size int
+		min  proto.Zxid
+	}{{100, z(6)}, {400, z(10)}, {500, z(12)}, {501, 0}, {100, z(14)}} {
+		if err := c.Append(Txn{z(10 + uint32(i)), make([]byte, k.size-txnOverhead)}); err != nil {
+			t.Fatal(err)
+		}
+		if c.Min() != k.min {
+			t.Errorf("after %d bytes: from %v, want %v", k.size, c.Min(), k.min)
+		}
+	}
+}
+
+// TestSnapshotsOnly sends a snapshot to a learner that lacks nothing.
+func TestSnapshotsOnly(t *testing.T) {
+	o := origin{log: NewCommitLog(0), applied: 7, snap: true}
+	if plan, _, ask := o.plan(7); plan != snapshot || ask != 0 {
+		t.Errorf("%v, ask %v", plan, ask)
+	}
+}
+
+// TestVoterChangesItsMind has a leader give up sooner than after initLimit.
+func TestVoterChangesItsMind(t *testing.T) {
+	w := newWorld([]proto.ServerID{1, 2, 3}, []proto.ServerID{4})
+	for _, c := range []struct {
+		wait proto.Millis
+		at   proto.Millis
+		who  proto.ServerID
+		ends bool
+	}{{0, 5000, 2, false}, {1000, 1000, 2, false}, {1000, 1001, 4, false}, {1000, 1001, 2, true}} {
+		l := NewLeader(LeaderOptions{ID: 3, Log: NewCommitLog(0), Committed: w.config, Timing: w.timing, EpochWait: c.wait}, 0)
+		l.Tick(c.at)
+		l.Looking(c.who)
+		if ended := l.Ready().Ended != nil; ended != c.ends {
+			t.Errorf("%+v: %t", c, ended)
+		}
+	}
+}
