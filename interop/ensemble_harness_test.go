@@ -60,7 +60,6 @@ type seat struct {
 	quorum, election, client int // ports
 	maker                    peers.Maker
 	server                   *peers.Server // nil when it does not run
-	rewritten                bool          // a reconfiguration owns zoo.cfg
 	logged                   int           // length of the log at the last start
 }
 
@@ -94,6 +93,8 @@ type ensemble struct {
 	properties []string
 	// detours are ports that the others are told instead of a member's quorum port.
 	detours map[int]int
+	// reconfig says that zoo.cfg is the server's own once it has started.
+	reconfig bool
 
 	watch digestWatch
 }
@@ -164,7 +165,7 @@ func (e *ensemble) launch(ids ...int) {
 	e.t.Helper()
 	for _, id := range ids {
 		m := e.seat(id)
-		c := peers.Config{Dir: m.dir, Properties: e.properties, Port: m.client, KeepFile: m.rewritten, Extra: slices.Clone(e.lines)}
+		c := peers.Config{Dir: m.dir, Properties: e.properties, Port: m.client, Extra: slices.Clone(e.lines)}
 		for _, o := range e.members {
 			port := o.quorum
 			if d := e.detours[o.id]; d != 0 && o != m {
@@ -173,7 +174,7 @@ func (e *ensemble) launch(ids ...int) {
 			c.Extra = append(c.Extra, fmt.Sprintf("server.%d=%s", o.id, o.spec(port)))
 		}
 		if before, err := os.Stat(filepath.Join(m.dir, "server.log")); err == nil {
-			m.logged = int(before.Size())
+			m.logged, c.KeepFile = int(before.Size()), e.reconfig
 		}
 		s, err := peers.Launch(m.maker, c)
 		if err != nil {
@@ -414,15 +415,15 @@ func (d *digestWatch) look() {
 		if text, err := peers.FourLetterWord(t.addr, "hash"); err == nil {
 			d.add(t.name, text)
 		}
-		text, err := peers.FourLetterWord(t.addr, "mntr")
-		if err != nil || !strings.Contains(text, "zk_server_state") {
-			continue // it does not serve
+		n := wordField(t.addr, "mntr", "zk_digest_mismatches_count")
+		if n == "" {
+			continue
 		}
-		if n := field(text, "zk_digest_mismatches_count"); n != "0" {
-			d.mu.Lock()
-			d.mismatch[t.name] = "\"" + n + "\""
-			d.mu.Unlock()
+		d.mu.Lock()
+		if old := d.mismatch[t.name]; old == "" || old == "0" { // it begins anew with a process
+			d.mismatch[t.name] = n
 		}
+		d.mu.Unlock()
 	}
 }
 
@@ -471,7 +472,9 @@ func (d *digestWatch) report(t *testing.T) {
 			t.Errorf("digests at %v differ: %v", z, d.seen[z])
 		}
 	}
-	for name, n := range d.mismatch {
-		t.Errorf("member %s: %s transactions had another digest than the leader's", name, n)
+	for _, target := range d.targets {
+		if n := d.mismatch[target.name]; n != "0" {
+			t.Errorf("member %s: %q transactions had another digest than the leader's", target.name, n)
+		}
 	}
 }

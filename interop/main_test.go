@@ -130,8 +130,8 @@ var properties = []string{
 }
 
 // poll calls f until it returns true, every 10 ms for at most limit: for what a server does in its own time, of which
-// no client is told.
-func poll(t *testing.T, limit time.Duration, what string, f func() bool) {
+// no client is told. What f has seen last may be added to the message.
+func poll(t *testing.T, limit time.Duration, what string, f func() bool, seen ...*string) {
 	t.Helper()
 	deadline := time.NewTimer(limit)
 	defer deadline.Stop()
@@ -141,6 +141,9 @@ func poll(t *testing.T, limit time.Duration, what string, f func() bool) {
 		select {
 		case <-tick.C:
 		case <-deadline.C:
+			for _, s := range seen {
+				what += ": " + *s
+			}
 			t.Fatalf("no %s within %v", what, limit)
 		}
 	}
