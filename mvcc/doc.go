@@ -1,0 +1,41 @@
+// Package mvcc is the etcd key space as a pure state machine: revisions, transactions, leases, alarms, compaction
+// ([Store]), watches ([Hub]) and the leader's clock for leases ([Lessor]). It does no I/O of its own, starts no goroutine,
+// takes no lock, asks no clock and draws no random number. What it must keep it hands out as a [Batch]; what it must look
+// up it reads from a [Storage]. [Memory] is one for tests and simulation, package backend has one on Badger.
+//
+// Requests and responses are etcd's own messages (go.etcd.io/etcd/api/v3), and errors are the values of its rpctypes, whose
+// texts clients compare: a gateway hands both on as they are, and only fills in the cluster's and member's ids and the term.
+// The semantics are those of etcd 3.6, as etcdtest checks against etcd's own packages.
+//
+// # The record in the ZAB log
+//
+// An etcd mutation is a transaction of type [TxnType], a number outside ZooKeeper's range. Its body:
+//
+//	kind          1 byte   a Kind: which request it is
+//	epoch         uvarint  0, or the epoch in which the leader decided this: in any other epoch the record has no effect
+//	auth revision uvarint  that under which the user's rights were checked
+//	user          uvarint length, bytes; empty without authentication
+//	request       the rest: the protobuf of etcd's request message
+//
+// The request is complete: what a server would draw or ask a clock for, the leader has put into it before it was proposed:
+// the id of a lease ([CompleteGrant]), the member of an alarm. So every server applies the same bytes to the same state with
+// the same result ([Store.Apply]). Compares and checks are evaluated when the record is applied.
+//
+// # Records in storage
+//
+// Keys start with a letter that says what they are; numbers are big endian.
+//
+//	k main(8) '_' sub(8) ['t']   one change: the KeyValue's protobuf; 't' marks a deletion. etcd's bucket "key" byte for byte.
+//	l id(8)                      a lease: granted TTL (8), remaining TTL at the last checkpoint (8)
+//	a type(4) member(8)          an active alarm: empty
+//	m                            applied zxid (8), revision (8), scheduled compaction (8), finished compaction (8)
+//
+// Each batch carries record m, so a storage that keeps batches whole and in order always knows which zxid it is at. Records
+// of kind k above m's revision are leftovers of a batch cut off in the middle; [Open] ignores them and their next writer
+// writes the same bytes.
+//
+// # Image
+//
+// The state at one zxid is what one [View] of the storage holds. [WriteImage] writes it as a stream, [ReadImage] reads it
+// back in batches: for snapshots, and for a server that lags too far behind.
+package mvcc

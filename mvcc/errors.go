@@ -1,0 +1,36 @@
+package mvcc
+
+import (
+	"errors"
+
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+)
+
+// The outcomes that a request may have beside success, as etcd's rpctypes has them: code and text are the API. They reach
+// the client as they are. Spec etcd 2.
+var (
+	ErrEmptyKey      = rpctypes.ErrGRPCEmptyKey
+	ErrKeyNotFound   = rpctypes.ErrGRPCKeyNotFound
+	ErrValueProvided = rpctypes.ErrGRPCValueProvided
+	ErrLeaseProvided = rpctypes.ErrGRPCLeaseProvided
+	ErrTooManyOps    = rpctypes.ErrGRPCTooManyOps
+	ErrDuplicateKey  = rpctypes.ErrGRPCDuplicateKey
+	ErrInvalidSort   = rpctypes.ErrGRPCInvalidSortOption
+	ErrCompacted     = rpctypes.ErrGRPCCompacted
+	ErrFutureRev     = rpctypes.ErrGRPCFutureRev
+	ErrNoSpace       = rpctypes.ErrGRPCNoSpace
+	ErrLeaseNotFound = rpctypes.ErrGRPCLeaseNotFound
+	ErrLeaseExists   = rpctypes.ErrGRPCLeaseExist
+	ErrLeaseTooLarge = rpctypes.ErrGRPCLeaseTTLTooLarge
+	ErrCorrupt       = rpctypes.ErrGRPCCorrupt
+	ErrTooLarge      = rpctypes.ErrGRPCRequestTooLarge
+)
+
+// ErrFenced is the outcome of a record that the leader of another epoch decided on: it has no effect.
+var ErrFenced = rpctypes.ErrGRPCLeaderChanged
+
+// ErrRecord is wrapped by what [Store.Apply] and [DecodeRecord] return for bytes that are no record of this version.
+var ErrRecord = errors.New("not an etcd record")
+
+// ErrDamaged is wrapped by what is returned when the storage holds what no sequence of batches can have written.
+var ErrDamaged = errors.New("damaged etcd storage")

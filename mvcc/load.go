@@ -1,0 +1,121 @@
+package mvcc
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/api/v3/mvccpb"
+)
+
+// load fills the Store from a view, whose meta it has.
+func (s *Store) load(view View) error {
+	steps := []struct {
+		prefix byte
+		visit  func(key, value []byte) error
+	}{
+		{prefixLease, s.loadLease},
+		{prefixAlarm, s.loadAlarm},
+		{prefixChange, (&changeLoader{s: s, last: Revision{Main: max(s.meta.Scheduled, 1), Sub: -1}}).load},
+	}
+	for _, step := range steps {
+		if err := view.Scan([]byte{step.prefix}, []byte{step.prefix + 1}, step.visit); err != nil {
+			return err
+		}
+	}
+	return s.checkLast(view)
+}
+
+// checkLast makes sure that the last revision is there, which no later one could show to be missing.
+func (s *Store) checkLast(view View) error {
+	rev := s.meta.Revision
+	if rev <= max(s.meta.Scheduled, 1) {
+		return nil
+	}
+	found := false
+	err := view.Scan(mainBound(rev), mainBound(rev+1), func(_, _ []byte) error {
+		found = true
+		return nil
+	})
+	if err == nil && !found {
+		err = fmt.Errorf("%w: revision %d is missing", ErrDamaged, rev)
+	}
+	return err
+}
+
+func (s *Store) loadLease(key, value []byte) error {
+	if len(key) != 9 || len(value) != 16 {
+		return fmt.Errorf("%w: lease record of %d and %d bytes", ErrDamaged, len(key), len(value))
+	}
+	id := LeaseID(binary.BigEndian.Uint64(key[1:]))
+	s.leases[id] = &lease{
+		ttl:       int64(binary.BigEndian.Uint64(value)),
+		remaining: int64(binary.BigEndian.Uint64(value[8:])),
+	}
+	s.size += leaseRecordLen
+	return nil
+}
+
+func (s *Store) loadAlarm(key, _ []byte) error {
+	if len(key) != alarmRecordLen {
+		return fmt.Errorf("%w: alarm record of %d bytes", ErrDamaged, len(key))
+	}
+	a := alarm{pb.AlarmType(binary.BigEndian.Uint32(key[1:])), binary.BigEndian.Uint64(key[5:])}
+	s.alarms[a] = struct{}{}
+	s.size += alarmRecordLen
+	return nil
+}
+
+// changeLoader puts changes into the index, in the order in which they were made.
+type changeLoader struct {
+	s    *Store
+	last Revision // the change before, from the compaction on
+	kv   mvccpb.KeyValue
+}
+
+func (l *changeLoader) load(key, value []byte) error {
+	r, tombstone, ok := parseChangeKey(key)
+	if !ok {
+		return fmt.Errorf("%w: key %x of a change", ErrDamaged, key)
+	}
+	if r.Main > l.s.meta.Revision {
+		// The beginning of a batch that was cut off.
+		l.s.remove(append([]byte(nil), key...))
+		return nil
+	}
+	compacted := r.Main <= l.s.meta.Scheduled
+	if !compacted {
+		// No change may be missing above the compaction.
+		if r != (Revision{l.last.Main, l.last.Sub + 1}) && r != (Revision{l.last.Main + 1, 0}) {
+			return fmt.Errorf("%w: after change %d.%d comes %d.%d", ErrDamaged, l.last.Main, l.last.Sub, r.Main, r.Sub)
+		}
+		l.last = r
+	}
+	l.kv.Reset()
+	if err := l.kv.Unmarshal(value); err != nil {
+		return fmt.Errorf("%w: change %d.%d: %w", ErrDamaged, r.Main, r.Sub, err)
+	}
+	size := len(key) + len(value)
+	l.s.size += int64(size)
+	v := version{main: r.Main, sub: uint32(r.Sub), size: uint32(size)}
+	name := string(l.kv.Key)
+	e := l.s.index.entry(name)
+	if tombstone {
+		if len(e.live.versions) == 0 && !compacted {
+			return fmt.Errorf("%w: change %d.%d deletes what does not exist", ErrDamaged, r.Main, r.Sub)
+		}
+		e.end(v)
+		l.s.attach(name, e, 0)
+		return nil
+	}
+	e.put(v)
+	if compacted {
+		// What came before may be deleted.
+		e.live.created, e.live.count = l.kv.CreateRevision, l.kv.Version
+	}
+	if e.live.created != l.kv.CreateRevision || e.live.count != l.kv.Version {
+		return fmt.Errorf("%w: change %d.%d is version %d of its key, not %d", ErrDamaged, r.Main, r.Sub, l.kv.Version, e.live.count)
+	}
+	l.s.attach(name, e, LeaseID(l.kv.Lease))
+	return nil
+}

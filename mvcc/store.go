@@ -1,0 +1,161 @@
+package mvcc
+
+import (
+	"fmt"
+
+	"go.etcd.io/etcd/api/v3/mvccpb"
+
+	"zebu/proto"
+)
+
+// DefaultQuota is the space quota in bytes if none is configured, as in etcd.
+const DefaultQuota = 2 << 30
+
+// Options are what an operator may choose.
+type Options struct {
+	// Quota bounds the bytes of all records: [DefaultQuota] if 0, none if negative. It decides whether a write is
+	// answered with ErrNoSpace, never whether a record has its effect.
+	Quota int64
+}
+
+// Store is the key space with its leases and alarms after some zxid. It is not locked: methods that change it need it to
+// themselves, the others may run at once with one another. After an error that is not a request's outcome, a Store is of
+// no use any more.
+type Store struct {
+	storage Storage
+	quota   int64
+
+	meta    Meta
+	stored  int64 // changes up to this revision are in storage, those above in pending
+	index   index
+	pending map[Revision]*mvccpb.KeyValue
+	leases  map[LeaseID]*lease
+	alarms  map[alarm]struct{}
+	size    int64 // bytes of all records
+
+	batch   Batch  // what is changed since the last Take
+	taken   Meta   // of the last batch taken
+	deletes int    // deletions by compaction in batch
+	cursor  string // the key that compaction goes on from
+}
+
+// Open makes a Store of what a storage holds, which may be nothing. It reads all changes: about a second for a million.
+// Errors wrap ErrDamaged if the records cannot be what the batches up to the last one wrote, holes included.
+func Open(storage Storage, o Options) (*Store, error) {
+	s := &Store{
+		storage: storage,
+		quota:   o.Quota,
+		pending: map[Revision]*mvccpb.KeyValue{},
+		leases:  map[LeaseID]*lease{},
+		alarms:  map[alarm]struct{}{},
+	}
+	if s.quota == 0 {
+		s.quota = DefaultQuota
+	}
+	view := storage.View()
+	defer view.Close()
+	var err error
+	if s.meta, err = ReadMeta(view); err != nil {
+		return nil, fmt.Errorf("open etcd storage: %w", err)
+	}
+	s.taken, s.stored = s.meta, s.meta.Revision
+	if err := s.load(view); err != nil {
+		return nil, fmt.Errorf("open etcd storage at zxid %v, revision %d: %w", s.meta.Applied, s.meta.Revision, err)
+	}
+	return s, nil
+}
+
+// Applied is the zxid of the last record applied; the log is replayed from the one after it.
+func (s *Store) Applied() proto.Zxid { return s.meta.Applied }
+
+// Revision is the current revision of the key space.
+func (s *Store) Revision() int64 { return s.meta.Revision }
+
+// Compacted is the revision that the key space was last compacted at, -1 if never: reads below it fail.
+func (s *Store) Compacted() int64 { return s.meta.Scheduled }
+
+// Size is the number of bytes of all records: keys and values as they stand in storage, superseded ones included until
+// they are deleted. It is what the quota is held against.
+func (s *Store) Size() int64 { return s.size }
+
+// Advance notes that all transactions up to a zxid have passed, which were not for the etcd key space. So the log need not
+// be kept from the last etcd record on.
+func (s *Store) Advance(z proto.Zxid) {
+	if z > s.meta.Applied {
+		s.meta.Applied = z
+	}
+}
+
+// Take hands out what changed since the last call as a batch to commit, nil if nothing did. Batches are committed in the
+// order in which they are taken. What is in a batch stays readable meanwhile; [Store.Stored] ends that.
+func (s *Store) Take() *Batch {
+	if s.meta == s.taken && len(s.batch.Ops) == 0 {
+		return nil
+	}
+	b := s.batch
+	b.Meta = s.meta
+	b.Ops = append(b.Ops, Op{Key: metaKey, Value: s.meta.encode()})
+	s.taken, s.batch, s.deletes = s.meta, Batch{}, 0
+	return &b
+}
+
+// Stored tells that a batch is committed: views taken from now on have it.
+func (s *Store) Stored(b *Batch) {
+	s.stored = b.Meta.Revision
+	for _, r := range b.stored {
+		delete(s.pending, r)
+	}
+	b.stored = nil
+}
+
+// Applied changes that are not stored are looked up in pending first.
+func (s *Store) fetch(view View, v version) (*mvccpb.KeyValue, error) {
+	if v.main > s.stored {
+		if kv, ok := s.pending[v.revision()]; ok {
+			copied := *kv
+			return &copied, nil
+		}
+	}
+	return fetch(view, v)
+}
+
+// fetch reads a change that is no deletion.
+func fetch(view View, v version) (*mvccpb.KeyValue, error) {
+	kv := &mvccpb.KeyValue{}
+	var buf [tombstoneKeyLen]byte
+	found, err := view.Get(appendChangeKey(buf[:0], v.revision(), false), kv.Unmarshal)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("read change %d.%d: %w", v.main, v.sub, err)
+	case !found:
+		return nil, fmt.Errorf("%w: change %d.%d is missing", ErrDamaged, v.main, v.sub)
+	}
+	return kv, nil
+}
+
+// PrevKV returns a key as it was just before a revision; nil if it did not exist or that is compacted.
+func (s *Store) PrevKV(key []byte, rev int64) (*mvccpb.KeyValue, error) {
+	if rev-1 < s.meta.Scheduled {
+		return nil, nil
+	}
+	e, ok := s.index.keys.Get(string(key))
+	if !ok {
+		return nil, nil
+	}
+	v, _, _, ok := e.find(rev - 1)
+	if !ok {
+		return nil, nil
+	}
+	view := s.storage.View()
+	defer view.Close()
+	return s.fetch(view, v)
+}
+
+// set and remove write records that are not changes of keys.
+func (s *Store) set(key, value []byte) {
+	s.batch.Ops = append(s.batch.Ops, Op{Key: key, Value: value})
+}
+
+func (s *Store) remove(key []byte) {
+	s.batch.Ops = append(s.batch.Ops, Op{Key: key, Delete: true})
+}
