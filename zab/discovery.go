@@ -10,6 +10,9 @@ import (
 
 // recvInfo takes a learner's first packet (spec 8.2). Every learner's accepted epoch counts for the choice of the new one; only
 // participants count for the quorum.
+//
+// Once the epoch is chosen, a member that has accepted a later one (of a leader that came to nothing) can never join it.
+// With Apache's leader it stays outside; this one makes way as soon as that is the only thing missing.
 func (l *Leader) recvInfo(p *peer, in *proto.QuorumPacket) error {
 	if p.phase != unknown {
 		return errUnexpected
@@ -37,6 +40,12 @@ func (l *Leader) recvInfo(p *peer, in *proto.QuorumPacket) error {
 			l.choose()
 		}
 	case accepting:
+	case broadcasting:
+		if e := in.Zxid.Epoch(); e > l.epoch && l.committed.Member(p.id) != nil {
+			l.end(fmt.Errorf("%w: %d, by server %d", ErrLaterEpoch, e, p.id))
+			return nil
+		}
+		l.inform(p)
 	default:
 		l.inform(p)
 	}

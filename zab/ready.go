@@ -125,15 +125,16 @@ type Ready struct {
 
 // Why roles end, apart from violations of the protocol.
 var (
-	ErrNoQuorum  = errors.New("zab: too few servers in time")
-	ErrSilence   = errors.New("zab: not heard from in time")
-	ErrLinkDown  = errors.New("zab: link to the leader is down")
-	ErrRollover  = errors.New("zab: zxids of the epoch are used up")
-	ErrOldEpoch  = errors.New("zab: the leader's epoch is older than the accepted one")
-	ErrAhead     = errors.New("zab: learner is ahead of the leader")
-	ErrNoHistory = errors.New("zab: the disk does not reach back to where the leader's history ends")
-	ErrResigned  = errors.New("zab: another server leads")
-	ErrEnded     = errors.New("zab: role has ended")
+	ErrNoQuorum   = errors.New("zab: too few servers in time")
+	ErrSilence    = errors.New("zab: not heard from in time")
+	ErrLinkDown   = errors.New("zab: link to the leader is down")
+	ErrRollover   = errors.New("zab: zxids of the epoch are used up")
+	ErrOldEpoch   = errors.New("zab: the leader's epoch is older than the accepted one")
+	ErrLaterEpoch = errors.New("zab: a member has accepted a later epoch")
+	ErrAhead      = errors.New("zab: learner is ahead of the leader")
+	ErrNoHistory  = errors.New("zab: the disk does not reach back to where the leader's history ends")
+	ErrResigned   = errors.New("zab: another server leads")
+	ErrEnded      = errors.New("zab: role has ended")
 )
 
 // errUnexpected is a packet that does not belong where it came.
