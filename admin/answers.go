@@ -74,6 +74,9 @@ func dirs(c *commands, _ *request) reply {
 func dump(c *commands, _ *request) reply {
 	expiring := map[int64][]proto.SessionID{}
 	for _, s := range c.Report.Sessions() {
+		if s.Expiry.IsZero() {
+			continue // the leader knows when
+		}
 		at := status.Millis(s.Expiry)
 		expiring[at] = append(expiring[at], s.ID)
 	}
@@ -137,21 +140,6 @@ func lastSnapshot(c *commands, _ *request) reply {
 	return reply{data: object{{"zxid", strconv.FormatUint(uint64(s.Zxid), 16)}, {"timestamp", at}}}
 }
 
-// leader, observers, votingView and zabState answer as a standalone ZooKeeper does.
-func leader(*commands, *request) reply {
-	return reply{data: object{{"error", "server is not initialized"}}}
-}
-
-func observers(*commands, *request) reply {
-	return reply{data: object{{"synced_observers", 0}, {"observers", list{}}}}
-}
-
-func votingView(*commands, *request) reply { return reply{data: object{{"current_config", object{}}}} }
-
-func zabState(*commands, *request) reply {
-	return reply{data: object{{"voting", false}, {"zabstate", ""}}}
-}
-
 func monitor(c *commands, _ *request) reply {
 	var o object
 	c.Report.Monitor(func(name string, value any) { o = append(o, field{name, value}) })
@@ -163,7 +151,7 @@ func serverStats(c *commands, _ *request) reply {
 	responses := object{
 		{"last_buffer_size", s.ResponseLast}, {"min_buffer_size", s.ResponseMin}, {"max_buffer_size", s.ResponseMax},
 	}
-	return reply{data: object{
+	data := object{
 		{"version", c.Report.Version.String()}, {"read_only", s.Mode == status.ReadOnly},
 		{"server_stats", object{
 			{"packets_sent", s.Sent}, {"packets_received", s.Received}, {"fsync_threshold_exceed_count", s.FsyncSlow},
@@ -174,8 +162,15 @@ func serverStats(c *commands, _ *request) reply {
 			{"uptime", s.Uptime().Milliseconds()}, {"auth_failed_count", s.AuthFailed},
 			{"non_mtlsremote_conn_count", s.NonMTLSRemote}, {"non_mtlslocal_conn_count", s.NonMTLSLocal},
 		}},
-		{"client_response", responses}, {"node_count", s.NodeCount},
-	}}
+		{"client_response", responses},
+	}
+	if e := c.Report.Ensemble(); e != nil && e.Leading != nil {
+		p := e.Leading.Proposals
+		data = append(data, field{"proposal_stats", object{
+			{"last_buffer_size", p.Last}, {"min_buffer_size", p.Min}, {"max_buffer_size", p.Max},
+		}})
+	}
+	return reply{data: append(data, field{"node_count", s.NodeCount})}
 }
 
 func stats(c *commands, r *request) reply {

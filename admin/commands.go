@@ -54,7 +54,7 @@ var table = []*command{
 	{names: []string{"last_snapshot", "lsnp"}, run: lastSnapshot},
 	{names: []string{"leader", "lead"}, run: leader},
 	{names: []string{"monitor", "mntr"}, idle: true, run: monitor},
-	{names: []string{"observer_connection_stat_reset", "orst"}, run: nothing},
+	{names: []string{"observer_connection_stat_reset", "orst"}, run: observerStatReset},
 	{names: []string{"observers", "obsr"}, run: observers},
 	{names: []string{"restore", "rest"}, method: http.MethodPost, auth: true, run: restore},
 	{names: []string{"ruok"}, run: nothing},

@@ -28,6 +28,11 @@ type part struct {
 	vote              election.Vote
 	accepted, current proto.Epoch
 	config            *quorum.Config
+	self              *quorum.Member
+	state             proto.PeerState
+	stage             status.Stage
+	leads             time.Time // when leadership began
+	census            zab.Census
 }
 
 // linkEvents is how many events of quorum links may wait for the loop; their readers wait beyond that.
@@ -61,6 +66,7 @@ type ensemble struct {
 	outbox map[proto.ServerID][]proto.QuorumPacket // by link, while messages are handed out
 	txns   int64                                   // applied when last looked, to tell when a snapshot is due
 	logged int64
+	stats  *memberStats
 }
 
 // dialed is the outcome of connecting to a leader.
@@ -99,7 +105,7 @@ func newEnsemble(l *loop, disk replica.Disk) (*ensemble, error) {
 		l: l, s: s, auth: auth, self: self, files: s.cfg.DynamicFiles(), role: proto.Looking,
 		links: map[proto.ServerID]*transport.Link{}, peers: map[*transport.Link]proto.ServerID{},
 		events: make(chan transport.LinkEvent, linkEvents), dialed: make(chan dialed), loaded: make(chan loaded), answers: make(chan answer),
-		timer: time.NewTimer(time.Hour), outbox: map[proto.ServerID][]proto.QuorumPacket{},
+		timer: time.NewTimer(time.Hour), outbox: map[proto.ServerID][]proto.QuorumPacket{}, stats: newMemberStats(s.met, q.ServerID),
 	}
 	e.m = replica.NewMember(replica.MemberOptions{
 		ID: q.ServerID, Committed: &q.Config, LastSeen: q.LastSeen, Reconfig: q.Reconfig, LogSync: q.SnapshotSizeFactor >= 0,
@@ -121,7 +127,8 @@ func (e *ensemble) start(ctx context.Context) error {
 	}
 	e.mesh = mesh
 	e.s.rep.LendBuffer(e.l.out[:0])
-	e.m.Advance(e.s.clock())
+	e.advance()
+	e.stats.assume(proto.Looking)
 	e.m.Start()
 	return e.settle()
 }
@@ -186,7 +193,7 @@ func (e *ensemble) run(ctx context.Context, tick <-chan time.Time) error {
 			later = func() error { e.m.LogAnswer(a.query, a.answer); return nil }
 		}
 		l.s.rep.LendBuffer(l.out[:0])
-		e.m.Advance(l.s.clock())
+		e.advance()
 		if err := e.turn(job, event, later, ticked); err != nil {
 			return err
 		}
@@ -241,6 +248,7 @@ func (e *ensemble) wrote(job *logJob) error {
 	}
 	e.m.Synced(job.batch.Last())
 	e.logged += int64(job.batch.Bytes())
+	e.stats.wrote(job.batch, e.role)
 	e.l.log.giveBack(job.batch)
 	return nil
 }
@@ -299,6 +307,7 @@ func (e *ensemble) carryOut(rd *replica.Ready) error {
 // deliver lets the member change the state, giving readers a turn now and then.
 func (e *ensemble) deliver() error {
 	l := e.l
+	start := time.Now()
 	for more := true; more; {
 		var err error
 		l.s.state.Lock()
@@ -311,6 +320,7 @@ func (e *ensemble) deliver() error {
 	}
 	l.s.alarmOnDigest()
 	if n := l.s.rep.Counts().Transactions; n != e.txns && e.m.Serving() {
+		e.stats.applied(n-e.txns, l.s.rep.Applied(), start, time.Now(), e.m.State())
 		l.sinceSnap += int(n - e.txns)
 		l.bytesSinceSnap += e.logged
 		e.txns, e.logged = n, 0
@@ -336,6 +346,7 @@ func (e *ensemble) arm(at proto.Millis) {
 func (e *ensemble) publish() {
 	p := part{mode: mode(e.m.State()), serving: e.m.Serving(), leader: e.m.Leader(), vote: e.m.Vote(), config: e.m.Config()}
 	p.accepted, p.current = e.m.Epochs()
+	e.describe(&p)
 	if e.m.ReadOnly() {
 		p.mode, p.serving = status.ReadOnly, true
 	}
@@ -363,6 +374,9 @@ func mode(s proto.PeerState) status.Mode {
 
 // write hands writes to the log's goroutine.
 func (e *ensemble) write(writes []zab.Write) {
+	if e.role == proto.Leading {
+		e.stats.proposed(writes)
+	}
 	q := e.l.log
 	for i := 0; i < len(writes); {
 		if writes[i].Kind != zab.AppendTxn {

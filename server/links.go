@@ -116,6 +116,7 @@ func (e *ensemble) meshEvent(ev transport.Event) {
 func (e *ensemble) assume(r *replica.Role) {
 	e.role = r.State
 	e.closeLinks(r.Err)
+	e.stats.assume(r.State)
 	switch r.State {
 	case proto.Looking:
 		if r.Err != nil {
@@ -181,6 +182,7 @@ func (e *ensemble) linked(d dialed) {
 		return
 	}
 	e.links[d.leader], e.peers[d.link] = d.link, d.leader
+	e.stats.linked(d.leader, false)
 	e.m.LinkUp(d.leader)
 }
 
@@ -202,7 +204,11 @@ func (e *ensemble) closeLinks(reason error) {
 }
 
 func (e *ensemble) close(link *transport.Link, reason error) {
-	e.closing.Go(func() { link.Close(reason) })
+	e.closing.Go(func() {
+		start := time.Now()
+		link.Close(reason)
+		e.s.met.SocketClosingTime.Observe(time.Since(start).Milliseconds())
+	})
 }
 
 // drop closes one link.
@@ -214,6 +220,7 @@ func (e *ensemble) drop(id proto.ServerID, reason error) {
 	e.s.log.Warn("link closed", zap.Int64("server", int64(id)), zap.Error(reason))
 	delete(e.links, id)
 	delete(e.peers, link)
+	e.stats.unlinked(id)
 	e.close(link, reason)
 }
 
@@ -224,6 +231,7 @@ func (e *ensemble) linkEvent(ev *transport.LinkEvent) {
 		if known {
 			delete(e.links, id)
 			delete(e.peers, ev.Link)
+			e.stats.unlinked(id)
 			e.m.LinkDown(id, ev.Err)
 			if e.role == proto.Leading {
 				e.s.log.Info("learner left", zap.Int64("server", int64(id)), zap.Error(ev.Err))
@@ -241,6 +249,7 @@ func (e *ensemble) linkEvent(ev *transport.LinkEvent) {
 	if ev.Sent {
 		e.m.SnapshotSent(id)
 	}
+	e.stats.received(id, ev.Packets, e.role == proto.Leading)
 	for i := range ev.Packets {
 		e.logSync(id, &ev.Packets[i])
 		e.m.Recv(id, ev.Packets[i])
@@ -267,6 +276,7 @@ func (e *ensemble) greet(link *transport.Link, first *proto.QuorumPacket) (proto
 		e.close(old, errors.New("the server has connected again"))
 	}
 	e.links[id], e.peers[link] = link, id
+	e.stats.linked(id, first.Type == proto.PacketObserverInfo)
 	e.m.LinkUp(id)
 	return id, true
 }
@@ -359,6 +369,7 @@ func (e *ensemble) flush(id proto.ServerID) {
 		return
 	}
 	if link := e.links[id]; link != nil {
+		e.stats.sent(id, packets, link, e.role == proto.Leading)
 		link.Send(packets...)
 	}
 	clear(packets)

@@ -81,11 +81,15 @@ func (l *loop) append(job logJob) error {
 	}
 	start := time.Now()
 	met.BatchSize.Observe(int64(job.batch.Len()))
+	met.SyncProcessorQueueSize.Observe(int64(job.batch.Len()))
 	met.SyncProcessorQueued.Add(int64(job.batch.Len()))
 	if err := log.Append(job.batch); err != nil {
 		return logError(err)
 	}
-	met.SyncProcessTime.Observe(time.Since(start).Milliseconds())
+	took := time.Since(start)
+	met.SyncProcessTime.Observe(took.Milliseconds())
+	met.SyncProcessorFlushTime.Observe(took.Milliseconds())
+	met.StageLog.Observe(took.Microseconds())
 	return nil
 }
 
@@ -179,7 +183,11 @@ func (l *loop) plan(items []item) {
 		rep.LendLog(l.log.planned)
 	}
 	start := time.Now()
-	defer func() { met.PrepProcessTime.Observe(time.Since(start).Milliseconds()) }()
+	defer func() {
+		took := time.Since(start)
+		met.PrepProcessTime.Observe(took.Milliseconds())
+		met.StagePlan.Observe(took.Microseconds())
+	}()
 	met.PrepProcessorQueued.Add(int64(len(items)))
 	met.PrepProcessorQueueSize.Observe(int64(len(items)))
 	for i := range items {
@@ -216,6 +224,10 @@ func (l *loop) connect(it *item) {
 		it.c.connected <- false
 		return
 	}
+	l.s.met.ConnectionRequestCount.Inc()
+	if req.SessionID != 0 {
+		l.s.met.ConnectionRevalidateCount.Inc()
+	}
 	l.s.state.Lock()
 	l.s.rep.Connect(&it.c.rc, &req, it.req.At)
 	l.deliver()
@@ -226,6 +238,7 @@ func (l *loop) connect(it *item) {
 func (l *loop) apply(b *storage.Batch) error {
 	var err error
 	n := 0
+	start := time.Now()
 	l.s.state.Lock()
 	for _, txn := range b.Txns {
 		if n++; n%applyChunk == 0 {
@@ -239,6 +252,7 @@ func (l *loop) apply(b *storage.Batch) error {
 	}
 	l.deliver()
 	l.s.state.Unlock()
+	l.s.met.StageApply.Observe(time.Since(start).Microseconds())
 	l.sinceSnap += b.Len()
 	l.bytesSinceSnap += int64(b.Bytes())
 	l.log.giveBack(b)
@@ -286,11 +300,15 @@ func (l *loop) deliver() {
 
 // finish sends what deliver left in outboxes. Writes that would block go on in a goroutine of their own.
 func (l *loop) finish() {
-	for i, c := range l.touched {
-		c.flushSoon()
-		l.touched[i] = nil
+	if len(l.touched) > 0 {
+		start := time.Now()
+		for i, c := range l.touched {
+			c.flushSoon()
+			l.touched[i] = nil
+		}
+		l.touched = l.touched[:0]
+		l.s.met.StageReply.Observe(time.Since(start).Microseconds())
 	}
-	l.touched = l.touched[:0]
 	for i := range l.audited {
 		l.s.audit.Log(l.audited[i])
 	}

@@ -104,7 +104,9 @@ func (c *conn) answered(o *replica.Output, frame []byte, now proto.Millis) {
 		c.queued.Add(-1)
 	} else {
 		c.s.met.UpdateLatency.Observe(max(0, int64(now-o.At)))
-		c.s.met.PropagationLatency.Observe(max(0, int64(now-o.At)))
+		if c.s.loop.e == nil { // a member observes it by the batch
+			c.s.met.PropagationLatency.Observe(max(0, int64(now-o.At)))
+		}
 		c.auditReply(o, frame)
 	}
 }

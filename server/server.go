@@ -364,7 +364,6 @@ func (s *Server) accept(ln net.Listener) {
 			}
 			continue
 		}
-		s.met.ConnectionRequestCount.Inc()
 		s.admit(nc)
 	}
 }
@@ -397,10 +396,12 @@ func (s *Server) forget(c *conn) {
 	delete(s.conns, c)
 	c.mu.Lock()
 	s.past.add(&c.total)
+	if !c.word {
+		s.met.ConnectionDropCount.Inc()
+	}
 	c.mu.Unlock()
 	s.connMu.Unlock()
 	s.addrs.leave(c.remote.Addr())
-	s.met.ConnectionDropCount.Inc()
 }
 
 var _ storage.Builder = (*replica.Loader)(nil)

@@ -21,9 +21,12 @@ func (s *Server) Server() status.Server {
 	if p := s.part.Load(); p != nil {
 		st.Mode, st.Serving, st.ServerID = p.mode, st.Serving && p.serving, s.cfg.Quorum.ServerID
 	}
+	leading := st.Mode == status.Leader && st.Serving
 	s.state.RLock()
 	tree := s.rep.Tree()
-	st.Zxid = s.rep.Applied()
+	if st.Zxid = s.rep.Applied(); leading {
+		st.Zxid = s.rep.Reached()
+	}
 	st.NodeCount, st.EphemeralCount, st.DataSize = tree.NodeCount(), tree.EphemeralCount(), tree.DataSize()
 	st.GlobalSessions, st.LocalSessions = s.rep.Sessions().Len(), s.rep.LocalSessions()
 	s.watching.Lock()
@@ -84,23 +87,26 @@ func (s *Server) describe(c *conn) status.Conn {
 
 // Sessions implements [status.Source].
 func (s *Server) Sessions() []status.Session {
-	var buckets []session.Bucket
 	var out []status.Session
-	s.loop.do(func() error {
-		tracker := s.rep.Tracker()
-		if tracker == nil { // only a leader knows when
-			for id, timeout := range s.rep.Sessions().All {
-				out = append(out, status.Session{ID: id, Timeout: timeout})
-			}
-			return nil
-		}
-		buckets = tracker.Buckets()
-		for _, b := range buckets {
+	add := func(tracker *session.Tracker, local bool) {
+		for _, b := range tracker.Buckets() {
 			for _, id := range b.IDs {
 				timeout, _ := tracker.Timeout(id)
 				expiry := s.start.Add(time.Duration(b.Deadline) * time.Millisecond)
-				out = append(out, status.Session{ID: id, Timeout: timeout, Expiry: expiry})
+				out = append(out, status.Session{ID: id, Timeout: timeout, Expiry: expiry, Local: local})
 			}
+		}
+	}
+	s.loop.do(func() error {
+		if locals := s.rep.LocalTracker(); locals != nil {
+			add(locals, true)
+		}
+		if tracker := s.rep.Tracker(); tracker != nil {
+			add(tracker, false)
+			return nil
+		}
+		for id, timeout := range s.rep.Sessions().All { // only a leader knows when they expire
+			out = append(out, status.Session{ID: id, Timeout: timeout})
 		}
 		return nil
 	})
@@ -181,6 +187,9 @@ func (s *Server) LastSnapshot() status.Snapshot {
 
 // ResetServer implements [status.Source].
 func (s *Server) ResetServer() {
+	if e := s.loop.e; e != nil {
+		e.stats.proposals.reset()
+	}
 	s.connMu.Lock()
 	defer s.connMu.Unlock()
 	s.past = newTally()

@@ -45,7 +45,7 @@ func reportOptions(opt Options, met *metrics.Server) status.Options {
 			ClientPort: portOf(c.Client.Addr), SecureClientPort: portOf(c.Client.SecureAddr),
 			DataDir: versionDir(c.DataDir), DataLogDir: versionDir(c.DataLogDir), TickTime: int(c.TickTime),
 			MaxClientCnxns: c.Limits.MaxClientCnxns, MinSessionTimeout: int(c.Session.MinTimeout),
-			MaxSessionTimeout: int(c.Session.MaxTimeout), Backlog: c.Client.Backlog, Initial: c.Text,
+			MaxSessionTimeout: int(c.Session.MaxTimeout), Backlog: c.Client.Backlog, Initial: c.Text, ServerID: int64(c.Quorum.ServerID),
 			Properties: c.Properties(),
 		},
 		Version: opt.Version, Metrics: met, Whitelist: c.FourLetterWords, ReadOnlyMode: c.ReadOnlyMode,

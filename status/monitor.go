@@ -15,7 +15,7 @@ type Gauge struct {
 func (r *Report) Gauges() []Gauge {
 	s := r.Server()
 	open, most := descriptors()
-	return []Gauge{
+	gauges := []Gauge{
 		{"ephemerals_count", int64(s.EphemeralCount)},
 		{"num_alive_connections", int64(s.Connections)},
 		{"avg_latency", s.LatencyAvg},
@@ -41,12 +41,23 @@ func (r *Report) Gauges() []Gauge {
 		{"min_client_response_size", s.ResponseMin},
 		{"non_mtls_local_conn_count", s.NonMTLSLocal},
 	}
+	if e := r.Ensemble(); e != nil && s.Mode != ReadOnly {
+		gauges = append(gauges, e.gauges()...)
+	}
+	return gauges
 }
 
 // Monitor calls yield with every line of mntr, without zk_: text, int64 or float64.
 func (r *Report) Monitor(yield func(name string, value any)) {
 	yield("version", r.Version.String())
-	yield("server_state", string(r.Server().Mode))
+	s := r.Server()
+	yield("server_state", string(s.Mode))
+	if e := r.Ensemble(); e != nil && s.Mode != ReadOnly {
+		yield("peer_state", e.PeerState())
+		if s.Mode == Observer {
+			yield("observer_master_id", int64(e.Leader))
+		}
+	}
 	for _, g := range r.Gauges() {
 		yield(g.Name, g.Value)
 	}

@@ -27,8 +27,13 @@ type Source interface {
 	Digests() []Digest
 	Dirs() Dirs
 	LastSnapshot() Snapshot
+	// Ensemble tells of the server's part in its ensemble; nil if it stands alone.
+	Ensemble() *Ensemble
+	// Observers returns the links of a leader's observers, by id.
+	Observers() []ObserverLink
 	ResetServer()
 	ResetConns()
+	ResetObservers()
 	// WriteSnapshot streams a snapshot taken now, in the snapshot file format, and returns its zxid.
 	WriteSnapshot(w io.Writer) (proto.Zxid, error)
 	// TakeSnapshot writes a snapshot into the data directory, in force for the next start.

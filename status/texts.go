@@ -101,6 +101,9 @@ func (r *Report) conf(w *bufio.Writer) {
 	linef(w, "maxSessionTimeout=%d", c.MaxSessionTimeout)
 	linef(w, "clientPortListenBacklog=%d", c.Backlog)
 	linef(w, "serverId=%d", c.ServerID)
+	if e := r.Ensemble(); e != nil {
+		e.conf(w, r.Server().Mode == ReadOnly)
+	}
 }
 
 func (r *Report) srvr(w *bufio.Writer) { r.summary(w, false) }
@@ -128,6 +131,10 @@ func (r *Report) summary(w *bufio.Writer, clients bool) {
 	linef(w, "Zxid: 0x%x", uint64(s.Zxid))
 	linef(w, "Mode: %s", s.Mode)
 	linef(w, "Node count: %d", s.NodeCount)
+	if e := r.Ensemble(); e != nil && e.Leading != nil {
+		p := e.Leading.Proposals
+		linef(w, "Proposal sizes last/min/max: %d/%d/%d", p.Last, p.Min, p.Max)
+	}
 }
 
 func (r *Report) cons(w *bufio.Writer) {
@@ -229,13 +236,11 @@ func writePaths(w *bufio.Writer, id proto.SessionID, paths []string) {
 func (r *Report) dump(w *bufio.Writer) {
 	sessions, ephemerals := r.Sessions(), r.Ephemerals()
 	expiry := map[proto.SessionID]time.Time{}
-	var rows []expiring
 	for _, s := range sessions {
 		expiry[s.ID] = s.Expiry
-		rows = append(rows, expiring{s.Expiry, hexID(s.ID)})
 	}
 	line(w, "SessionTracker dump:")
-	writeExpiring(w, "Session", rows)
+	dumpSessions(w, r.Ensemble(), sessions)
 	line(w, "ephemeral nodes dump:")
 	linef(w, "Sessions with Ephemerals (%d):", len(ephemerals))
 	for _, id := range slices.Sorted(maps.Keys(ephemerals)) {
@@ -245,11 +250,15 @@ func (r *Report) dump(w *bufio.Writer) {
 		}
 	}
 	line(w, "Connections dump:")
-	rows = rows[:0]
+	var rows []expiring
 	for _, c := range r.Conns() {
-		at, ok := expiry[c.Session]
-		if !ok { // no session yet, or one that is just closing
+		at := expiry[c.Session]
+		if at.IsZero() { // no session yet, one that is just closing, or one that the leader lets expire
 			at = c.Established
+			if c.LastResponse.After(at) {
+				at = c.LastResponse
+			}
+			at = at.Add(time.Duration(c.Timeout) * time.Millisecond)
 		}
 		rows = append(rows, expiring{at, fmt.Sprintf("ip: %s sessionId: 0x%x", remote(c.Remote), uint64(c.Session))})
 	}

@@ -134,6 +134,13 @@ type Server struct {
 	WatchBytes                                   *Counter    `metric:"watch_bytes"`
 	JVMPauseTime                                 *Summary    `metric:"jvm_pause_time_ms,advanced"`
 	QuotaExceededErrorPerNamespace               *CounterSet `metric:"quota_exceeded_error_per_namespace"`
+
+	// Where the time of writes goes: microseconds that a batch of them spends in each stage. These are zebu's own.
+	StagePlan   *Summary `metric:"zebu_write_stage_plan_us,advanced"`   // requests become transactions
+	StageLog    *Summary `metric:"zebu_write_stage_log_us,advanced"`    // one write and one fsync
+	StageQuorum *Summary `metric:"zebu_write_stage_quorum_us,advanced"` // on a leader, from proposing to being committed
+	StageApply  *Summary `metric:"zebu_write_stage_apply_us,advanced"`  // the tree changes, replies and events are made
+	StageReply  *Summary `metric:"zebu_write_stage_reply_us,advanced"`  // these are sent
 }
 
 // New returns a server's metrics, all 0.

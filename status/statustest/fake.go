@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -24,6 +25,10 @@ const (
 type Fake struct {
 	Now         status.Server
 	Connections []status.Conn
+	Member      *status.Ensemble // nil: it stands alone
+	Links       []status.ObserverLink
+	sessions    []status.Session
+	ephemerals  map[proto.SessionID][]string
 
 	mu    sync.Mutex
 	calls []string // guarded by mu
@@ -56,6 +61,11 @@ func New() *Fake {
 			LatencyAvg: 0.88079, ResponseLast: 88, ResponseMin: 24, ResponseMax: 91,
 		},
 		Connections: []status.Conn{a, b},
+		sessions: []status.Session{
+			{ID: SessionB, Timeout: 20000, Expiry: time.UnixMilli(2584000)},
+			{ID: SessionA, Timeout: 10000, Expiry: time.UnixMilli(2574000)},
+		},
+		ephemerals: map[proto.SessionID][]string{SessionA: {"/app/e1", "/app/e2"}, SessionB: {"/app/q-0000000002"}},
 	}
 }
 
@@ -70,15 +80,19 @@ func (f *Fake) Report(whitelist ...string) *status.Report {
 	}
 	m.ReadPerNamespace.Observe("zookeeper", 78)
 	m.WritePerNamespace.Observe("app", 5)
+	config := status.Config{
+		ClientPort: 21991, SecureClientPort: -1, DataDir: "/var/lib/zookeeper/version-2",
+		DataLogDir: "/var/lib/zookeeper/version-2", TickTime: 2000, MinSessionTimeout: 4000, MaxSessionTimeout: 40000,
+		Backlog: -1,
+		Initial: "tickTime=2000\ndataDir=/var/lib/zookeeper\nclientPort=21991\nmaxClientCnxns=0\n4lw.commands.whitelist=*\n" +
+			"admin.enableServer=true\nadmin.serverPort=21992\nadmin.serverAddress=127.0.0.1\n",
+		Properties: map[string]string{"zookeeper.snapCount": "100", "zookeeper.preAllocSize": "64"},
+	}
+	if f.Member != nil {
+		config.ClientPort, config.MaxClientCnxns, config.ServerID = 29100+int(f.Member.Me.ID), 60, int64(f.Member.Me.ID)
+	}
 	return status.NewReport(f, status.Options{
-		Config: status.Config{
-			ClientPort: 21991, SecureClientPort: -1, DataDir: "/var/lib/zookeeper/version-2",
-			DataLogDir: "/var/lib/zookeeper/version-2", TickTime: 2000, MinSessionTimeout: 4000, MaxSessionTimeout: 40000,
-			Backlog: -1,
-			Initial: "tickTime=2000\ndataDir=/var/lib/zookeeper\nclientPort=21991\nmaxClientCnxns=0\n4lw.commands.whitelist=*\n" +
-				"admin.enableServer=true\nadmin.serverPort=21992\nadmin.serverAddress=127.0.0.1\n",
-			Properties: map[string]string{"zookeeper.snapCount": "100", "zookeeper.preAllocSize": "64"},
-		},
+		Config:    config,
 		Version:   status.Version{ZooKeeper: "3.9.5", Zebu: "0.1.0-dev", Built: time.Date(2026, 2, 11, 20, 18, 0, 0, time.UTC)},
 		Metrics:   m,
 		Whitelist: whitelist,
@@ -106,15 +120,12 @@ func (f *Fake) Conns() []status.Conn { return f.Connections }
 
 // Sessions implements [status.Source].
 func (f *Fake) Sessions() []status.Session {
-	return []status.Session{
-		{ID: SessionB, Timeout: 20000, Expiry: time.UnixMilli(2584000)},
-		{ID: SessionA, Timeout: 10000, Expiry: time.UnixMilli(2574000)},
-	}
+	return slices.Clone(f.sessions)
 }
 
 // Ephemerals implements [status.Source].
 func (f *Fake) Ephemerals() map[proto.SessionID][]string {
-	return map[proto.SessionID][]string{SessionA: {"/app/e1", "/app/e2"}, SessionB: {"/app/q-0000000002"}}
+	return f.ephemerals
 }
 
 // Watches implements [status.Source].
@@ -132,6 +143,15 @@ func (f *Fake) Digests() []status.Digest { return []status.Digest{{Zxid: 0x80, D
 
 // Dirs implements [status.Source].
 func (f *Fake) Dirs() status.Dirs { return status.Dirs{DataSize: 67109358, LogSize: 67109358} }
+
+// Ensemble implements [status.Source].
+func (f *Fake) Ensemble() *status.Ensemble { return f.Member }
+
+// Observers implements [status.Source].
+func (f *Fake) Observers() []status.ObserverLink { return f.Links }
+
+// ResetObservers implements [status.Source].
+func (f *Fake) ResetObservers() { f.called("ResetObservers") }
 
 // LastSnapshot implements [status.Source].
 func (f *Fake) LastSnapshot() status.Snapshot {
