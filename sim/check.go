@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"fmt"
 	"hash/fnv"
 	"slices"
 	"sort"
@@ -25,17 +24,19 @@ import (
 //   - A watch fires once, for the first change after what its client saw, and before the client sees anything newer.
 //   - An ephemeral node goes when its session does, or is deleted, and not else.
 type checker struct {
-	w         *World
-	txns      map[proto.Zxid]*txn
-	states    map[proto.Zxid]*state
-	begins    map[proto.Epoch]beginning
-	committed []proto.Zxid
-	isIn      map[proto.Zxid]bool // of committed
-	changes   [][]proto.Zxid      // committed, by key
-	tokens    map[string]proto.Zxid
-	seen      proto.Zxid // newest that a client has
-	counts    map[string]int
-	history   []operation
+	w          *World
+	txns       map[proto.Zxid]*txn
+	states     map[proto.Zxid]*state
+	begins     map[proto.Epoch]beginning
+	committed  []proto.Zxid
+	isIn       map[proto.Zxid]bool // of committed
+	changes    [][]proto.Zxid      // committed, by key
+	tokens     map[string]proto.Zxid
+	seen       proto.Zxid // newest that a client has
+	counts     map[string]int
+	history    [][]operation // by key
+	full       []Time        // when that had enough, 0 if it has not
+	unsearched int           // histories too entangled to find an order in time
 }
 
 // txn is what a zxid stands for.
@@ -72,7 +73,7 @@ func (c *checker) init(w *World) {
 	n := w.o.Keys + w.o.Clients
 	*c = checker{
 		w: w, txns: map[proto.Zxid]*txn{}, states: map[proto.Zxid]*state{0: {nodes: make([]node, n)}}, begins: map[proto.Epoch]beginning{},
-		isIn: map[proto.Zxid]bool{0: true}, changes: make([][]proto.Zxid, n), tokens: map[string]proto.Zxid{}, counts: map[string]int{},
+		isIn: map[proto.Zxid]bool{0: true}, changes: make([][]proto.Zxid, n), tokens: map[string]proto.Zxid{}, history: make([][]operation, w.o.Keys), full: make([]Time, w.o.Keys), counts: map[string]int{},
 	}
 }
 
@@ -502,33 +503,3 @@ func (c *checker) wrote(cl *client, r *request, hdr *proto.ReplyHeader, n *node)
 		c.w.failf("client %d: %v of %s: %v at %s, and the node is %+v", cl.index, r.op, c.w.path(r.key), hdr.Err, zx(z), *n)
 	}
 }
-
-// operation is a request for the linearizability check.
-type operation struct {
-	client    int
-	op        proto.OpCode
-	key       int
-	value     string
-	version   int32
-	fresh     bool
-	call, ret Time
-	err       proto.ErrCode // ErrConnectionLoss: not known
-	node      node          // after it
-}
-
-// record keeps a request for the linearizability check. n is the node as the answer tells it.
-func (c *checker) record(cl *client, r *request, n *node, err proto.ErrCode) {
-	if r.op == proto.OpSetWatches || r.op == proto.OpSync || r.key >= c.w.o.Keys {
-		return
-	}
-	o := operation{client: cl.index, op: r.op, key: r.key, value: r.value, version: r.version, fresh: r.fresh, call: r.call, ret: c.w.now, err: err}
-	if n != nil {
-		o.node = *n
-	}
-	c.history = append(c.history, o)
-}
-
-func (s *standing) String() string { return fmt.Sprintf("%t since %s", s.set, zx(s.since)) }
-
-// linearizable checks the whole history.
-func (c *checker) linearizable() {}

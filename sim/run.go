@@ -30,13 +30,14 @@ type faults struct {
 
 // Result is what a run was like.
 type Result struct {
-	Err     error
-	Hash    uint64
-	Steps   int
-	Virtual Time
-	Commits int
-	Replies int
-	Counts  map[string]int
+	Err        error
+	Hash       uint64
+	Steps      int
+	Virtual    Time
+	Commits    int
+	Replies    int
+	Counts     map[string]int
+	Unsearched int // nodes whose history was too entangled to be checked for linearizability in time
 }
 
 // draw makes up an ensemble and what goes wrong with it.
@@ -92,7 +93,7 @@ func Run(seed uint64, trace func(format string, args ...any)) Result {
 }
 
 func (w *World) result() Result {
-	r := Result{Err: w.Err(), Hash: w.hash, Steps: w.steps, Virtual: w.now, Commits: len(w.check.committed), Counts: w.check.counts}
+	r := Result{Err: w.Err(), Hash: w.hash, Steps: w.steps, Virtual: w.now, Commits: len(w.check.committed), Counts: w.check.counts, Unsearched: w.check.unsearched}
 	for _, c := range w.clients {
 		r.Replies += c.done
 	}

@@ -77,6 +77,7 @@ func TestSeeds(t *testing.T) {
 				total.Virtual += r.Virtual
 				total.Commits += r.Commits
 				total.Replies += r.Replies
+				total.Unsearched += r.Unsearched
 				for k, n := range r.Counts {
 					total.Counts[k] += n
 				}
@@ -85,8 +86,8 @@ func TestSeeds(t *testing.T) {
 		})
 	}
 	all.Wait()
-	t.Logf("%d seeds, %d events, %v, %d transactions, %d replies, %v, in %v",
-		min(next-*fromFlag, *seedsFlag), total.Steps, total.Virtual, total.Commits, total.Replies, total.Counts, time.Since(start))
+	t.Logf("%d seeds, %d events, %v, %d transactions, %d replies, %v, %d not searched, in %v",
+		min(next-*fromFlag, *seedsFlag), total.Steps, total.Virtual, total.Commits, total.Replies, total.Counts, total.Unsearched, time.Since(start))
 	if failed != 0 {
 		explain(t, failed)
 	}
