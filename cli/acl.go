@@ -129,7 +129,7 @@ func addAuth(ctx context.Context, k *call) error {
 		credentials = []byte(k.args[1])
 	}
 	if err := k.c.AddAuth(ctx, k.args[0], credentials); err != nil {
-		return err
+		return at("", err)
 	}
 	if k.json {
 		return k.emit(map[string]string{"scheme": k.args[0]}, "")
@@ -140,7 +140,7 @@ func addAuth(ctx context.Context, k *call) error {
 func whoAmI(ctx context.Context, k *call) error {
 	infos, err := k.c.WhoAmI(ctx)
 	if err != nil {
-		return err
+		return at("", err)
 	}
 	type identity struct {
 		Scheme string `json:"scheme"`

@@ -75,7 +75,10 @@ var messages = map[proto.ErrCode]string{
 func messageOf(err error, path string) string {
 	var code proto.ErrCode
 	var lost *client.ConnectionError
+	var otherwise *noSuchNode
 	switch {
+	case errors.As(err, &otherwise):
+		return otherwise.text
 	case errors.As(err, &lost):
 		return fmt.Sprintf("KeeperErrorCode = ConnectionLoss for %s (%v)", path, lost)
 	case !errors.As(err, &code):

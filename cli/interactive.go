@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"sync/atomic"
 
@@ -35,11 +36,12 @@ func newEditor(s *shell) *editor {
 	e.rl.Prompt.Primary(s.prompt)
 	e.rl.Completer = s.complete
 	e.rl.History.Add("commands", newHistory(s.o.History))
-	e.rl.Keymap.Register(map[string]func(){"zebu-print": e.printQueued})
+	e.rl.Keymap.Register(map[string]func(){"zebu-print": e.printQueued, "zebu-interrupt": e.interrupt})
 	// The first Tab completes as far as there is no choice and shows what there is; the next ones choose.
 	_ = e.rl.Config.Set("menu-complete-display-prefix", true)
 	for keymap, binds := range e.rl.Config.Binds {
 		_ = e.rl.Config.Bind(keymap, printKey, "zebu-print", false)
+		_ = e.rl.Config.Bind(keymap, "\x03", "zebu-interrupt", false)
 		if binds["\t"].Action == "complete" {
 			_ = e.rl.Config.Bind(keymap, "\t", "menu-complete", false)
 		}
@@ -75,6 +77,13 @@ func (e *editor) printQueued() {
 		return
 	}
 	_, _ = e.rl.PrintTransientf("%s", strings.TrimSuffix(text, "\n")) // a terminal that is gone ends the next read
+}
+
+// interrupt gives the line up. The library's own command for Ctrl-C looks at the next key, and loses both if there is one.
+func (e *editor) interrupt() {
+	fmt.Fprint(os.Stdout, "^C")
+	e.rl.Display.AcceptLine()
+	e.rl.History.Accept(false, false, readline.ErrInterrupt)
 }
 
 func (e *editor) drain() string {
@@ -140,7 +149,7 @@ func (s *shell) interact(ctx context.Context) int {
 		s.mu.Lock()
 		s.history = append(s.history, line)
 		s.mu.Unlock()
-		s.runInterruptible(ctx, withoutSlash(words))
+		s.runInterruptible(ctx, words)
 	}
 	return 0
 }

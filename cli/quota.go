@@ -143,8 +143,8 @@ type noSuchNode struct{ text string }
 
 func (e *noSuchNode) Error() string { return e.text }
 
-// Is makes it equal to proto.ErrNoNode.
-func (e *noSuchNode) Is(target error) bool { return target == proto.ErrNoNode }
+// Unwrap makes it proto.ErrNoNode.
+func (e *noSuchNode) Unwrap() error { return proto.ErrNoNode }
 
 // otherQuotas refuses a quota above or below another one: only the deepest would count.
 func (k *call) otherQuotas(ctx context.Context, c *client.Client, path, where string) error {

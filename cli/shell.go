@@ -244,6 +244,9 @@ func (s *shell) run(ctx context.Context, words []string) int {
 
 // execute finds a command, takes its flags apart and runs it.
 func (s *shell) execute(ctx context.Context, words []string) error {
+	if s.o.Terminal {
+		words = withoutSlash(words)
+	}
 	cmd := commands[words[0]]
 	if cmd == nil {
 		return &unknownCommand{words[0]}
