@@ -50,11 +50,13 @@ type Election struct {
 	epoch   proto.Epoch // likewise
 	vote    Vote        // the candidate while Looking, else what was decided
 
-	received ballots    // votes of this round
-	outside  ballots    // votes of servers that follow or lead, of any round
-	down     quorum.Set // peers that refuse connections
-	askers   quorum.Set // non-voters that were told a candidate and want to know the outcome
-	backers  quorum.Set // for counting
+	received ballots      // votes of this round
+	outside  ballots      // votes of servers that follow or lead, of any round
+	early    ballots      // votes of servers that began the next election before this one
+	earlyAt  proto.Millis // when the first of them came
+	down     quorum.Set   // peers that refuse connections
+	askers   quorum.Set   // non-voters that were told a candidate and want to know the outcome
+	backers  quorum.Set   // for counting
 
 	interval proto.Millis // between notifications without an outcome
 	resendAt proto.Millis // when notifications are due again, while Looking
@@ -142,6 +144,7 @@ func (e *Election) begin(now proto.Millis) {
 	e.outside.clear()
 	e.propose(now, e.initial())
 	e.consider(now)
+	e.countEarly(now)
 }
 
 // initial returns the vote of a server that knows of nobody better than itself, or of nobody at all if it does not

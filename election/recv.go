@@ -24,6 +24,7 @@ func (e *Election) Recv(now proto.Millis, from proto.ServerID, n *proto.Notifica
 	case e.state != proto.Looking:
 		if n.State == proto.Looking {
 			e.answer(now, from, n, e.vote)
+			e.keepEarly(now, ballot{Vote: v, from: from, state: n.State})
 		}
 	default:
 		if n.State == proto.Looking && n.Round < e.round && e.voters.Has(e.id) {
@@ -34,6 +35,32 @@ func (e *Election) Recv(now proto.Millis, from proto.ServerID, n *proto.Notifica
 		}
 	}
 	return err
+}
+
+// keepEarly keeps the vote of a server that has lost the leader of both a moment before this one does: it will not say again
+// what it has said before its next round of notifications, for which all would have to wait.
+func (e *Election) keepEarly(now proto.Millis, b ballot) {
+	if b.Round <= e.round || !e.voters.Has(b.Leader) {
+		return
+	}
+	if now-e.earlyAt >= e.min {
+		e.early.clear()
+	}
+	if len(e.early) == 0 {
+		e.earlyAt = now
+	}
+	e.early.put(b)
+}
+
+// countEarly counts what was kept, at the beginning of an election. What is old has been said again, or means nothing any more.
+func (e *Election) countEarly(now proto.Millis) {
+	early := e.early
+	e.early = nil
+	for _, b := range early {
+		if now-e.earlyAt < e.min && e.state == proto.Looking {
+			e.count(now, b)
+		}
+	}
 }
 
 // tellOutsider answers an observer, or a server that is no member: it wants to know and has no say. Unlike Apache's
