@@ -2,15 +2,18 @@ package transport
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
 	"zebu/proto"
 )
 
-// dialTries is how often a learner tries to connect to its leader.
-const dialTries = 5
+// dialTries is how often a learner tries to connect to its leader, besides the first tries, which follow each other faster:
+// after dialDelay, after twice that, and so on.
+const (
+	dialTries = 5
+	dialDelay = time.Millisecond
+)
 
 // DialOptions describe how a learner connects to its leader's quorum port.
 type DialOptions struct {
@@ -19,13 +22,13 @@ type DialOptions struct {
 	// Timeout (tickTime*connectToLearnerMasterLimit, tickTime*initLimit if that is 0) bounds all tries to connect, and
 	// then authentication.
 	Timeout time.Duration
-	// Delay (leaderConnectDelayDuringRetryMs) lies between two tries. A server that has just been elected may not listen
-	// yet.
+	// Delay (leaderConnectDelayDuringRetryMs) lies between two tries, at most: a server that has just been elected does
+	// not listen yet, and will within a few milliseconds, so that the first tries follow each other faster.
 	Delay time.Duration
 	Link  LinkOptions
 }
 
-// Dial connects to a leader. It tries up to 5 times, resolving names each time, and gives up when ctx ends. What it
+// Dial connects to a leader. It tries some times, resolving names each time, and gives up when ctx ends. What it
 // returns does not depend on ctx any more; the caller closes it.
 func Dial(ctx context.Context, o DialOptions) (*Link, error) {
 	c, err := o.connect(ctx)
@@ -51,15 +54,18 @@ func Dial(ctx context.Context, o DialOptions) (*Link, error) {
 
 func (o *DialOptions) connect(ctx context.Context) (*conn, error) {
 	deadline := time.Now().Add(o.Timeout)
-	var errs []error
+	delay, slow := min(dialDelay, o.Delay), 1
 	for try := 1; ; try++ {
 		c, err := o.dialAny(ctx, o.Addrs, time.Until(deadline))
 		if err == nil {
 			return c, nil
 		}
-		errs = append(errs, err)
-		if try == dialTries || time.Until(deadline) <= o.Delay || !pause(ctx, o.Delay) {
-			return nil, fmt.Errorf("%d times: %w", try, errors.Join(errs...))
+		if slow == dialTries || time.Until(deadline) <= delay || !pause(ctx, delay) {
+			return nil, fmt.Errorf("%d times: %w", try, err)
 		}
+		if delay == o.Delay {
+			slow++
+		}
+		delay = min(2*delay, o.Delay)
 	}
 }

@@ -68,7 +68,7 @@ type MeshOptions struct {
 // Waits of a mesh.
 const (
 	// minBackoff doubles up to maxBackoff with each try to connect.
-	minBackoff = 100 * time.Millisecond
+	minBackoff = 10 * time.Millisecond
 	maxBackoff = 3 * time.Second
 	// settled is the age at which a connection counts as one that works. Before, the next try after its loss is not at
 	// once, and a peer that asks for a new one is not heard: what it asked for has just been done. Otherwise two servers
