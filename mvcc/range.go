@@ -2,6 +2,7 @@ package mvcc
 
 import (
 	"bytes"
+	"math"
 	"sort"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
@@ -14,7 +15,6 @@ type Read struct {
 	request  *pb.RangeRequest
 	revision int64 // for the header
 	count    int64
-	more     bool
 	versions []version
 	pending  map[Revision]*mvccpb.KeyValue // those of versions that are not stored yet
 	view     View
@@ -64,9 +64,11 @@ func (s *Store) selectRange(r *pb.RangeRequest, current int64) (*Read, error) {
 		return nil, ErrCompacted
 	}
 	read := &Read{request: r, revision: current}
-	limit := int(r.Limit)
-	if limit < 0 || r.SortOrder != pb.RangeRequest_NONE || filtered(r) {
-		limit = 0 // only what is sorted and filtered can be cut
+	limit := int64(math.MaxInt64)
+	if r.Limit > 0 && r.SortOrder == pb.RangeRequest_NONE && !filtered(r) {
+		// One more than asked for tells whether there are more. With a target to sort by, but no order, etcd sorts it in
+		// with the others before it cuts, and so do we. What is ordered or filtered can be cut only afterwards.
+		limit = min(r.Limit, math.MaxInt64-1) + 1
 	}
 	s.index.visit(makeInterval(r.Key, r.RangeEnd), func(_ string, e *entry) bool {
 		v, _, _, ok := e.find(rev)
@@ -74,12 +76,11 @@ func (s *Store) selectRange(r *pb.RangeRequest, current int64) (*Read, error) {
 			return true
 		}
 		read.count++
-		if !r.CountOnly && (limit == 0 || len(read.versions) < limit) {
+		if !r.CountOnly && int64(len(read.versions)) < limit {
 			read.versions = append(read.versions, v)
 		}
 		return true
 	})
-	read.more = !r.CountOnly && int64(len(read.versions)) < read.count
 	return read, nil
 }
 
@@ -105,7 +106,6 @@ func (r *Read) answer(get func(version) (*mvccpb.KeyValue, error)) (*pb.RangeRes
 	resp := &pb.RangeResponse{
 		Header: &pb.ResponseHeader{Revision: r.revision},
 		Count:  r.count,
-		More:   r.more,
 		Kvs:    make([]*mvccpb.KeyValue, 0, len(r.versions)),
 	}
 	q := r.request

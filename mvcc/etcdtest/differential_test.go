@@ -1,0 +1,213 @@
+package etcdtest
+
+import (
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/api/v3/mvccpb"
+	etcdmvcc "go.etcd.io/etcd/server/v3/storage/mvcc"
+
+	ours "zebu/mvcc"
+	"zebu/proto"
+)
+
+var (
+	opsFlag  = flag.Int("ops", 0, "operations in all; 0 is as many as fit into 10 seconds")
+	seedFlag = flag.Uint64("seed", 0, "run this seed alone")
+)
+
+// opsPerSeed is the length of one history.
+const opsPerSeed = 4000
+
+// TestDifferential runs histories until time or operations are used up.
+func TestDifferential(t *testing.T) {
+	if *seedFlag != 0 {
+		history(t, *seedFlag)
+		return
+	}
+	first := uint64(time.Now().UnixNano())
+	if *opsFlag == 0 {
+		first = 1
+	}
+	start := time.Now()
+	for seed := first; ; seed++ {
+		if !t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) { history(t, seed) }) {
+			t.Fatalf("go test . -run Differential -seed %d", seed)
+		}
+		done := int(seed-first+1) * opsPerSeed
+		if *opsFlag > 0 && done >= *opsFlag || *opsFlag == 0 && time.Since(start) > 10*time.Second {
+			t.Logf("%d operations in %v", done, time.Since(start).Round(time.Second))
+			return
+		}
+	}
+}
+
+// pair is the two under comparison.
+type pair struct {
+	t       *testing.T
+	g       *generator
+	etcd    *etcd
+	storage *ours.Memory
+	store   *ours.Store
+	zxid    proto.Zxid
+	flights []*ours.Batch // taken, not committed
+	floors  map[int64]bool
+	trace   []string
+}
+
+func history(t *testing.T, seed uint64) {
+	p := &pair{
+		t:       t,
+		g:       &generator{Rand: rand.New(rand.NewPCG(seed, 0)), revision: 1, compacted: -1},
+		etcd:    newEtcd(t),
+		storage: &ours.Memory{},
+		floors:  map[int64]bool{},
+	}
+	p.open()
+	for range opsPerSeed {
+		p.step()
+	}
+	p.compareHistory()
+}
+
+func (p *pair) open() {
+	p.t.Helper()
+	var err error
+	if p.store, err = ours.Open(p.storage, ours.Options{}); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+func (p *pair) step() {
+	r := p.g.next()
+	p.trace = append(p.trace, fmt.Sprintf("%T %v", r, r))
+	want, wantErr := p.etcd.do(p.t, r)
+	got, gotErr, events := p.do(r)
+	if wantErr != gotErr || wantErr == nil && fmt.Sprint(want) != fmt.Sprint(got) {
+		p.fail("etcd answers %v, %v\nzebu answers %v, %v", want, wantErr, got, gotErr)
+	}
+	compareEvents(p, p.etcd.changed(), events)
+	if p.store.Revision() != p.etcd.kv.Rev() {
+		p.fail("etcd is at revision %d, zebu at %d", p.etcd.kv.Rev(), p.store.Revision())
+	}
+	if p.store.Compacted() > p.g.compacted {
+		p.floors[p.store.Compacted()] = true
+	}
+	p.g.revision, p.g.compacted = p.store.Revision(), p.store.Compacted()
+	p.persist()
+	if p.g.flip(50) {
+		p.compareHash()
+	}
+	if p.g.flip(500) {
+		p.compareHistory()
+	}
+}
+
+func (p *pair) fail(format string, args ...any) {
+	p.t.Helper()
+	for _, line := range p.trace[max(0, len(p.trace)-8):] {
+		p.t.Log(line)
+	}
+	p.t.Fatalf(format, args...)
+}
+
+// do gives a request to our store as a server would.
+func (p *pair) do(r ours.Message) (ours.Message, error, []*mvccpb.Event) {
+	p.t.Helper()
+	switch r := r.(type) {
+	case *pb.RangeRequest:
+		resp, err := p.store.Range(r)
+		return resp, err, nil
+	case *pb.TxnRequest:
+		if ours.ReadOnly(r) {
+			resp, err := p.store.ReadTxn(r)
+			return resp, err, nil
+		}
+	}
+	record, err := ours.NewRecord(r).Encode()
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.zxid++
+	result, err := p.store.Apply(p.zxid, record)
+	if err != nil {
+		p.fail("apply: %v", err)
+	}
+	return result.Response, result.Err, result.Events
+}
+
+// persist lets batches take their way to the storage at random times, and now and then starts again from there.
+func (p *pair) persist() {
+	if p.g.flip(4) {
+		p.store.CompactStep(p.g.IntN(6))
+	}
+	if p.g.flip(3) {
+		if b := p.store.Take(); b != nil {
+			p.flights = append(p.flights, b)
+		}
+	}
+	if len(p.flights) > 0 && p.g.flip(3) {
+		b := p.flights[0]
+		p.flights = p.flights[1:]
+		p.storage.Commit(b)
+		p.store.Stored(b)
+	}
+	if p.g.flip(200) {
+		for _, b := range append(p.flights, p.store.Take()) {
+			if b != nil {
+				p.storage.Commit(b)
+			}
+		}
+		p.flights = nil
+		size := p.store.Size()
+		p.open()
+		if p.store.Size() != size {
+			p.fail("size %d became %d when opened again", size, p.store.Size())
+		}
+	}
+}
+
+func (p *pair) compareHash() {
+	p.t.Helper()
+	rev := max(0, p.g.some())
+	if p.floors[rev] {
+		return // etcd has a hash of that from its compaction, see ours.Store.HashKV
+	}
+	want, current, wantErr := p.etcd.kv.(interface{ HashStorage() etcdmvcc.HashStorage }).HashStorage().HashByRev(rev)
+	got, gotErr := p.store.HashKV(rev)
+	wantErr = grpcError(p.t, wantErr)
+	if wantErr != gotErr || wantErr == nil && got != (ours.Hash{Hash: want.Hash, CompactRevision: want.CompactRevision, HashRevision: want.Revision, Revision: current}) {
+		p.fail("hash at %d: etcd %+v %d %v, zebu %+v %v", rev, want, current, wantErr, got, gotErr)
+	}
+}
+
+// compareHistory watches all there is.
+func (p *pair) compareHistory() {
+	p.t.Helper()
+	from := max(1, p.g.compacted)
+	var got []*mvccpb.Event
+	history, err := p.store.History(from, p.store.Revision())
+	if err != nil {
+		p.fail("history: %v", err)
+	}
+	for _, h := range history {
+		got = append(got, h.Events...)
+	}
+	compareEvents(p, p.etcd.history(p.t, from), got)
+}
+
+func compareEvents(p *pair, want, got []*mvccpb.Event) {
+	p.t.Helper()
+	if len(want) != len(got) {
+		p.fail("etcd has %d events, zebu %d:\n%v\n%v", len(want), len(got), want, got)
+	}
+	for i := range want {
+		if want[i].String() != got[i].String() {
+			p.fail("event %d: etcd %v, zebu %v", i, want[i], got[i])
+		}
+	}
+}
