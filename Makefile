@@ -40,6 +40,7 @@ fuzz:
 bench: build
 	$(GO) run ./bench compare --out bench/RESULTS.md
 	$(GO) run ./bench ensemble --out bench/ENSEMBLE.md
+	$(GO) run ./bench recovery --out bench/RECOVERY.md
 
 generate:
 	$(GO) generate ./...
