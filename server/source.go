@@ -224,7 +224,7 @@ func (s *Server) image() (*replica.Image, error) {
 		return nil, errStopping
 	}
 	if img == nil {
-		return nil, errors.New(status.ErrNotServing)
+		return nil, errors.New(status.ErrNotServing) //nolint:staticcheck // ZooKeeper's sentence
 	}
 	return img, nil
 }
