@@ -15,7 +15,8 @@ import (
 //   - A zxid names one transaction and one history that leads to it, on every server; the state after it (tree digest,
 //     sessions) is the same everywhere. So histories are prefixes of one another, or what differs was never committed.
 //   - What is committed is on the disks of a quorum at that moment.
-//   - One server at most leads and commits in an epoch, and what has been committed is part of every later leader's history.
+//   - One server at most leads and commits in an epoch, and what has been committed is part of every later leader's history, which
+//     has nothing older that the epoch before did not begin with.
 //   - What a server has in memory when it votes is what is on its disk.
 //   - A reply tells the truth about the state at its zxid, and its zxid has been committed: what was acknowledged is never
 //     lost. Replies come in the order of requests and never go back.
@@ -28,6 +29,7 @@ type checker struct {
 	txns       map[proto.Zxid]*txn
 	states     map[proto.Zxid]*state
 	begins     map[proto.Epoch]beginning
+	epoch      proto.Epoch // the last to begin
 	committed  []proto.Zxid
 	isIn       map[proto.Zxid]bool // of committed
 	changes    [][]proto.Zxid      // committed, by key
@@ -227,7 +229,17 @@ func (c *checker) serving(h *Host) {
 func (c *checker) begin(h *Host, e proto.Epoch) {
 	z := c.plain(h.rep.Applied())
 	c.w.tracef("%d leads epoch %d after %s", h.id, e, zx(z))
-	c.begins[e] = beginning{h, z}
+	if e < c.epoch {
+		c.w.failf("epoch %d begins after epoch %d", e, c.epoch)
+	}
+	at := z
+	for c.epoch != 0 && at.Epoch() >= c.epoch && c.states[at] != nil {
+		at = c.states[at].parent
+	}
+	if before := c.begins[c.epoch]; c.epoch != 0 && at != before.after {
+		c.w.failf("server %d leads epoch %d at %s, which comes after %s, where epoch %d began after %s", h.id, e, zx(z), zx(at), c.epoch, zx(before.after))
+	}
+	c.begins[e], c.epoch = beginning{h, z}, e
 	c.count("epochs")
 	if last := c.last(); !c.leadsTo(z, last) {
 		c.w.failf("server %d leads epoch %d at %s, which does not have %s, which was committed", h.id, e, zx(z), zx(last))

@@ -108,6 +108,7 @@ type client struct {
 	avoid    int // the server of the last attempt
 	thinking bool
 	idle     bool // asks for nothing more
+	stopped  bool // does not even connect
 	settled  bool // only reads and writes that must succeed are wanted
 
 	done    int // requests answered
@@ -146,12 +147,12 @@ func (c *client) start() { c.w.after(Time(c.w.intn(int(Second))), c.connect) }
 // connect tries a server, not the last one if there are others.
 func (c *client) connect() {
 	w := c.w
-	if c.e != nil {
+	if c.e != nil || c.stopped {
 		return
 	}
 	at := w.intn(len(w.hosts))
-	if at == c.avoid {
-		at = w.intn(len(w.hosts))
+	if n := len(w.hosts); at == c.avoid && n > 1 {
+		at = (at + 1 + w.intn(n-1)) % n
 	}
 	c.avoid = at
 	h := w.hosts[at]

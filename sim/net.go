@@ -99,7 +99,10 @@ func (e *end) abandon() {
 		return
 	}
 	e.open = false
-	if len(e.out) > 0 {
+	switch {
+	case e.w.cut[e.node][e.peer.node]: // it has not left the machine
+		e.lose(0)
+	case len(e.out) > 0:
 		e.lose(e.w.intn(len(e.out) + 1))
 	}
 }

@@ -4,7 +4,13 @@ import (
 	"testing"
 
 	"zebu/proto"
+	"zebu/session"
 )
+
+func password(id proto.SessionID) []byte {
+	p := session.Password(id)
+	return p[:]
+}
 
 // script is an ensemble in which nothing happens but what a test says, as far as that can be.
 type script struct {
@@ -61,14 +67,6 @@ func (s *script) await(what string, cond func() bool) {
 	s.t.Helper()
 	if !s.Await(s.bound(), cond) {
 		s.t.Fatalf("%s: in vain: %v\n%s", what, s.Err(), s.describe())
-	}
-}
-
-// pass lets time go by.
-func (s *script) pass(d Time) {
-	s.t.Helper()
-	if !s.RunUntil(s.now + d) {
-		s.t.Fatal(s.Err())
 	}
 }
 

@@ -1,0 +1,287 @@
+package sim
+
+import (
+	"testing"
+
+	"zebu/proto"
+)
+
+// The tests in this file are disasters that ZooKeeper had, by the number of its issue, as far as they show from outside a
+// server. What they must not lead to the checkers know; most of them only have to bring it about.
+
+// patient keeps sessions alive through an election.
+func patient(o *Options) { o.SessionTimeout = 30_000 }
+
+// lag makes a follower miss a few transactions: it is down.
+func lag(s *script) *Host {
+	h := s.others(s.theLeader())[0]
+	s.move(s.clients[0], s.theLeader())
+	h.Crash(false)
+	for range 3 {
+		s.write(s.clients[0], 0)
+	}
+	return h
+}
+
+// forget makes a follower lose its disk.
+func forget(s *script) *Host {
+	h := lag(s)
+	h.LoseDisk()
+	return h
+}
+
+// overreach makes a leader log what nobody else has, and go down. The others go on without it, and have not proposed anything.
+func overreach(s *script) *Host {
+	s.t.Helper()
+	h, c := s.theLeader(), s.clients[0]
+	s.move(c, h)
+	s.write(c, 0)
+	s.Isolate(h, true, true)
+	at := h.rep.Applied()
+	for range 3 {
+		c.set(0, -1)
+	}
+	s.await("what nobody else has", func() bool { return h.store.Log().Last() >= at+3 })
+	h.Crash(true)
+	s.HealAll()
+	s.await("another leader", s.served)
+	return h
+}
+
+// rise makes everybody crash, so that a leader must be found anew, which will be the one of greatest id.
+func rise(s *script) *Host {
+	s.write(s.clients[0], 0)
+	for _, h := range s.hosts {
+		h.Crash(true)
+	}
+	for _, h := range s.hosts[:2] {
+		h.boot()
+	}
+	return s.hosts[2]
+}
+
+// TestCrashAtEveryChange switches a server off at each change of its disk in turn, from its start until it serves (ZOOKEEPER-3911,
+// 4646, 4643, 4785, 5094, 3642, 1154, 2307); and again with the leader crashing at the same moment.
+func TestCrashAtEveryChange(t *testing.T) {
+	for name, prepare := range map[string]func(*script) *Host{"diff": lag, "snap": forget, "trunc": overreach, "leader": rise} {
+		t.Run(name, func(t *testing.T) {
+			for _, both := range []bool{false, true} {
+				points := 0
+				for crashed := true; crashed; points++ {
+					if crashed = crashAt(t, prepare, points, both); t.Failed() {
+						t.Fatalf("after %d changes, leader too: %t", points, both)
+					}
+				}
+				if points < 5 {
+					t.Errorf("there were only %d changes", points)
+				}
+				t.Logf("%d changes", points)
+			}
+		})
+	}
+}
+
+// crashAt switches a server off after a number of changes, and reports whether it came so far.
+func crashAt(t *testing.T, prepare func(*script) *Host, changes int, both bool) bool {
+	s := play(t, uint64(changes+1), patient)
+	h := prepare(s)
+	h.disk.CrashAfter(changes)
+	h.boot()
+	life := h.life
+	if h.up {
+		s.await("service or a crash", func() bool { return h.life != life || h.m.Serving() })
+	}
+	crashed := h.life != life || !h.up
+	if crashed && both {
+		for _, o := range s.hosts {
+			if o.up && o.role == proto.Leading {
+				o.Crash(true)
+			}
+		}
+	}
+	s.finish()
+	return crashed
+}
+
+// ZOOKEEPER-2832: a leader's transactions that nobody else has are cut off when it comes back.
+func Test2832UncommittedTailIsCutOff(t *testing.T) {
+	s := play(t, 1, patient)
+	h := overreach(s)
+	h.boot()
+	s.await("service", s.served)
+	if s.check.counts["truncations"] != 1 {
+		t.Error("nothing was cut off")
+	}
+	s.finish()
+}
+
+// ZOOKEEPER-4837: the newest snapshot holds what is to be cut off, as Apache's servers write them when they start.
+func Test4837TruncationBelowTheSnapshot(t *testing.T) {
+	s := play(t, 1, patient)
+	h := overreach(s)
+	s.Isolate(h, true, true)
+	h.boot()
+	if _, err := h.store.WriteSnapshot(h.rep.Image()); err != nil {
+		t.Fatal(err)
+	}
+	h.Crash(true)
+	s.HealAll()
+	h.boot()
+	s.await("service", s.served)
+	if s.check.counts["truncations"] == 0 {
+		t.Error("nothing was to be cut off")
+	}
+	s.finish()
+}
+
+// ZOOKEEPER-3642, 2872: the leader dies when its snapshot has come in and NEWLEADER has not.
+func Test3642LeaderLostAfterSnap(t *testing.T) {
+	s := play(t, 1, patient)
+	h := forget(s)
+	leader := s.theLeader()
+	s.hooks.packet = func(to *Host, p *proto.QuorumPacket) {
+		if to == h && p.Type == proto.PacketNewLeader && leader.up {
+			leader.Crash(true)
+		}
+	}
+	h.boot()
+	s.await("the leader's end", func() bool { return !leader.up })
+	leader.boot()
+	s.await("service", s.served)
+	for range 2 {
+		h.Crash(true)
+		h.boot()
+		s.await("service", s.served)
+	}
+	s.finish()
+}
+
+// ZOOKEEPER-3911: the power fails everywhere as soon as a follower has acknowledged the leader's history.
+func Test3911PowerFailsAfterTheAcknowledgement(t *testing.T) {
+	for seed := range uint64(20) {
+		s := play(t, seed, patient)
+		c := s.clients[0]
+		s.write(c, 0)
+		s.theLeader().Crash(true)
+		done := false
+		s.hooks.sending = func(from *Host, p *proto.QuorumPacket) {
+			if p.Type == proto.PacketAck && !done {
+				done = true
+				s.after(Time(s.intn(int(5*Millisecond))), func() {
+					for _, h := range s.hosts {
+						h.Crash(true)
+					}
+				})
+			}
+		}
+		s.await("an acknowledgement", func() bool { return done })
+		s.RunUntil(s.now + 10*Millisecond)
+		for _, h := range s.hosts {
+			h.boot()
+		}
+		s.await("service", s.served)
+		s.finish()
+	}
+}
+
+// A leader that has stood still does not know that others have taken over: what it answers must not be what it remembers (etcd
+// 20418, and etcd's and Consul's stale reads).
+func TestPausedLeaderServesNothingStale(t *testing.T) {
+	s := play(t, 1, func(o *Options) { o.Clients, o.SessionTimeout = 2, 30_000 })
+	old := s.theLeader()
+	a, b := s.clients[0], s.clients[1]
+	s.write(a, 0)
+	s.move(a, old)
+	s.move(b, s.others(old)[0])
+	old.Pause()
+	a.sync(0) // arrives, and is not read yet
+	s.await("another leader", func() bool {
+		for _, h := range s.others(old) {
+			if h.m.Serving() && h.m.State() == proto.Leading {
+				return true
+			}
+		}
+		return false
+	})
+	s.await("the client", func() bool { return b.ready })
+	b.set(0, -1)
+	s.await("a write", func() bool { return b.ready && len(b.under) == 0 })
+	if a.e != nil {
+		a.sync(0)
+	}
+	s.RunUntil(s.now + 50*Millisecond)
+	old.Resume()
+	s.finish()
+}
+
+// ClickHouse 116690: a session that nobody knows has expired; a new one in its place would hide that.
+func Test116690UnknownSessionHasExpired(t *testing.T) {
+	s := play(t, 1, nil)
+	for _, h := range s.hosts {
+		c := s.clients[0]
+		c.lost("forgets")
+		before := c.expired
+		c.session ^= 1 << 20
+		c.passwd = password(c.session)
+		s.await("an answer", func() bool { return c.expired == before+1 })
+		s.move(c, h)
+	}
+	s.finish()
+}
+
+// ZOOKEEPER-4537: one client with one request at a time is enough to keep everything moving.
+func Test4537OneClient(t *testing.T) {
+	s := play(t, 1, nil)
+	c := s.clients[0]
+	for _, h := range s.hosts {
+		s.move(c, h)
+		s.write(c, 0)
+		for range 300 {
+			from := s.now
+			c.set(0, -1)
+			s.await("an answer", s.ready)
+			if took := s.now - from; took > 200*Millisecond {
+				t.Fatalf("a write took %v", took)
+			}
+		}
+	}
+	s.finish()
+}
+
+// ZOOKEEPER-2355, 5010: ephemerals end with their session on every server, whatever happens to leaders meanwhile.
+func Test2355EphemeralsEndWithTheirSession(t *testing.T) {
+	for seed := range uint64(30) {
+		s := play(t, seed, func(o *Options) { o.Clients = 2 })
+		a, b := s.clients[0], s.clients[1]
+		s.await("the clients", s.ready)
+		own := s.o.Keys + a.index
+		a.create(own, proto.Ephemeral)
+		s.await("the node", func() bool { return a.ready && len(a.under) == 0 })
+		id := a.session
+		a.stopped = true
+		a.lost("is gone for good")
+		// The leader goes at about the time when the session does.
+		s.RunUntil(s.now + Time(s.o.SessionTimeout)*Millisecond - 200*Millisecond + Time(s.intn(int(600*Millisecond))))
+		s.theLeader().Crash(s.chance(2))
+		s.RunUntil(s.now + 20*Millisecond)
+		for _, h := range s.hosts {
+			h.boot()
+		}
+		s.await("the end of the session", func() bool {
+			for _, h := range s.hosts {
+				if !h.up || !h.m.Serving() || h.rep.Tree().Lookup(s.path(own)) != nil {
+					return false
+				}
+				if _, alive := h.rep.Sessions().Timeout(id); alive {
+					return false
+				}
+			}
+			return true
+		})
+		_ = b
+		a.stopped = false
+		a.over()
+		a.connect()
+		s.finish()
+	}
+}
