@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"sync"
 )
 
@@ -62,7 +63,8 @@ func Apache38() (*Java, error) {
 	for _, j := range debianJars[1:] {
 		cp += string(os.PathListSeparator) + j
 	}
-	return &Java{name: "apache-3.8.0", java: java, classPath: cp, Options: smallVM}, nil
+	options := append(slices.Clone(smallVM), "-Dorg.slf4j.simpleLogger.showDateTime=true", "-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS")
+	return &Java{name: "apache-3.8.0", java: java, classPath: cp, Options: options}, nil
 }
 
 // Name implements [Maker].
