@@ -116,6 +116,9 @@ func TestAuditLogOfLostConnections(t *testing.T) {
 	if err := stop(); err != nil {
 		t.Fatal(err)
 	}
+	if n := s.met.StaleReplies.Count(); n != 3 {
+		t.Errorf("%d replies that nobody took, want those of the 3 writes", n)
+	}
 	const head = "session=S\tuser=127.0.0.1\tip=127.0.0.1\toperation="
 	want := []string{
 		head + "create\tznode=/s-0000000000\tznode_type=persistent_sequential\tresult=success",

@@ -52,6 +52,9 @@ func (c *conn) ensureOut() {
 func (c *conn) take(o *replica.Output, buf []byte, now proto.Millis) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if o.Reply && (o.Lost || c.dead) {
+		c.s.met.StaleReplies.Inc() // nobody is there to take it
+	}
 	if o.Lost {
 		c.auditReply(o, buf[o.Start:o.End])
 		return false
