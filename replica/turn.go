@@ -173,7 +173,7 @@ func (m *Member) serve(designated proto.ServerID) {
 	} else {
 		m.el.Synced(m.learner.Epoch())
 	}
-	if m.o.Reconfig && c != nil && c != m.committed {
+	if m.o.Reconfig && c != nil && c.Version > m.committed.Version { // a later one may have been committed meanwhile
 		m.activate(activation{c, leader, c.Version})
 	}
 }

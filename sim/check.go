@@ -278,7 +278,7 @@ func (c *checker) commit(h *Host, z proto.Zxid) {
 		c.w.failf("server %d commits %s, whose history does not have %s, which was committed", h.id, zx(z), zx(last))
 		return
 	}
-	c.durable(z)
+	c.durable(h, z)
 	at := len(c.committed)
 	for ; z > last; z = c.states[z].parent {
 		c.committed = append(c.committed, z)
@@ -297,15 +297,15 @@ func (c *checker) commit(h *Host, z proto.Zxid) {
 }
 
 // durable says whether what is committed is on enough disks: no crash of all servers may lose it.
-func (c *checker) durable(z proto.Zxid) {
+func (c *checker) durable(h *Host, z proto.Zxid) {
 	var have quorum.Set
-	for _, h := range c.w.hosts {
-		if h.lost || c.has(h.logged, z) { // it may have acknowledged before it lost its disk
-			have.Add(h.id)
+	for _, o := range c.w.hosts {
+		if o.lost || c.has(o.logged, z) { // it may have acknowledged before it lost its disk
+			have.Add(o.id)
 		}
 	}
-	if !c.w.config.Verifier().HasQuorum(have) {
-		c.w.failf("%s is committed, and on the disks of %v only", zx(z), have)
+	if config := h.m.Config(); !config.Verifier().HasQuorum(have) {
+		c.w.failf("%s is committed, and on the disks of %v only; voters are %v", zx(z), have, config.Voters())
 	}
 }
 
@@ -422,6 +422,10 @@ func (c *checker) reply(cl *client, r *request, hdr *proto.ReplyHeader, d *proto
 		cl.watches[r.key] = standing{true, hdr.Err == proto.OK, hdr.Zxid}
 	}
 	c.saw(cl, hdr.Zxid)
+	if r.op == proto.OpReconfig {
+		c.count("reconfig " + hdr.Err.String())
+		return
+	}
 	s := c.states[z]
 	n := &s.nodes[r.key]
 	cl.versions[r.key] = n.version

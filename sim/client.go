@@ -17,7 +17,7 @@ type clientConn struct {
 // accept takes a client's connection.
 func (h *Host) accept(e *end) {
 	c := &clientConn{h: h, e: e}
-	c.rc.Handle, c.rc.IDs = c, []proto.ID{{Scheme: "ip", ID: "10.0.0.1"}}
+	c.rc.Handle, c.rc.IDs = c, []proto.ID{{Scheme: "ip", ID: "10.0.0.1"}, {Scheme: "super"}}
 	h.clients = append(h.clients, c)
 	life := h.life
 	e.recv = func(m any) {

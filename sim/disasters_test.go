@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"fmt"
 	"testing"
 
 	"zebu/proto"
@@ -284,4 +285,31 @@ func Test2355EphemeralsEndWithTheirSession(t *testing.T) {
 		a.connect()
 		s.finish()
 	}
+}
+
+// A reconfiguration is committed after a learner has been sent NEWLEADER with the configuration before, and before it is up to
+// date: that one must not come into force again.
+func TestReconfigurationDuringSynchronisation(t *testing.T) {
+	s := play(t, 1, func(o *Options) { o.Voters, o.Reconfigure, o.SessionTimeout = 4, Second, 30_000 })
+	leader, c := s.theLeader(), s.clients[0]
+	s.move(c, leader)
+	h := s.others(leader)[0]
+	h.Crash(false)
+	asked := false
+	s.hooks.packet = func(to *Host, p *proto.QuorumPacket) {
+		if to == h && p.Type == proto.PacketNewLeader && !asked {
+			asked = true
+			s.slow[h.node][leader.node] = 200
+			leave := proto.ReconfigRequest{CurConfigID: -1, LeavingServers: fmt.Append(nil, s.others(leader)[1].id)}
+			c.send(request{op: proto.OpReconfig}, leave.Append(nil))
+		}
+	}
+	h.boot()
+	s.await("the reconfiguration", func() bool { return s.check.counts["reconfig OK"] > 0 })
+	s.slow[h.node][leader.node] = 0
+	s.await("service", func() bool { return h.m.Serving() })
+	if got, want := h.m.Config().Version, leader.m.Config().Version; got != want {
+		t.Errorf("configuration %s, the leader has %s", zx(got), zx(want))
+	}
+	s.finish()
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"zebu/proto"
+	"zebu/quorum"
 	"zebu/replica"
 	"zebu/storage"
 	"zebu/zab"
@@ -107,6 +108,12 @@ func (h *Host) perform() error {
 		return h.store.SetAcceptedEpoch(j.write.Epoch)
 	case zab.EnterEpoch:
 		return h.store.SetCurrentEpoch(j.write.Epoch)
+	case zab.SaveConfig:
+		c, err := quorum.ParseConfig(string(j.write.Config))
+		if err == nil {
+			h.seen = c
+		}
+		return err
 	case zab.InstallSnapshot:
 		h.snapping = nil
 		if _, err := h.store.WriteSnapshot(j.img); err != nil {
@@ -117,6 +124,18 @@ func (h *Host) perform() error {
 		return h.truncate(j)
 	}
 	return nil
+}
+
+// configure keeps a configuration that is in force.
+func (h *Host) configure(c *quorum.Config) {
+	h.w.tracef("%d has configuration %s: %v, observers %v", h.id, zx(c.Version), c.Voters(), c.Observers())
+	if c.Version < h.config.Version {
+		h.w.failf("server %d: configuration %s takes the place of %s", h.id, zx(c.Version), zx(h.config.Version))
+	}
+	h.config = c
+	if h.seen != nil && h.seen.Version <= c.Version {
+		h.seen = nil
+	}
 }
 
 func (h *Host) truncate(j *job) error {

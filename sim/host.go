@@ -9,9 +9,11 @@ import (
 
 	"zebu/internal/vfs"
 	"zebu/proto"
+	"zebu/quorum"
 	"zebu/replica"
 	"zebu/storage"
 	"zebu/zab"
+	"zebu/znode"
 )
 
 // wallBase is the wall clock's time at the beginning, in milliseconds.
@@ -36,6 +38,9 @@ type Host struct {
 	life    int      // counts processes and their ends
 	booted  Time
 	jump    proto.Millis // of the wall clock
+
+	config *quorum.Config // in the dynamic configuration file
+	seen   *quorum.Config // in that of the next configuration, nil if there is none
 
 	store *storage.Store
 	rep   *replica.Replica
@@ -62,7 +67,7 @@ type Host struct {
 }
 
 func newHost(w *World, index int) *Host {
-	h := &Host{w: w, id: proto.ServerID(index + 1), index: index, node: index, observer: index >= w.o.Voters}
+	h := &Host{w: w, config: w.config, id: proto.ServerID(index + 1), index: index, node: index, observer: index >= w.o.Voters}
 	h.disk = h.newDisk()
 	n := w.o.Voters + w.o.Observers
 	h.links, h.unsent = make([]*link, n), make([]*proto.Notification, n)
@@ -115,14 +120,14 @@ func (h *Host) boot() {
 func (h *Host) replicaOptions() replica.Options {
 	return replica.Options{
 		ServerID: h.id, QuorumSync: h.w.o.QuorumSync, Tick: h.w.o.Tick, MinSessionTimeout: 100, MaxSessionTimeout: 60000,
-		ReapInterval: 60000, ReapPerCheck: 100, StrictDigest: true,
+		ReapInterval: 60000, ReapPerCheck: 100, StrictDigest: true, Znode: znode.Options{Reconfig: h.w.o.Reconfigure > 0},
 	}
 }
 
 func (h *Host) memberOptions() replica.MemberOptions {
 	o := &h.w.o
 	return replica.MemberOptions{
-		ID: h.id, Committed: h.w.config, LogSync: o.LogSync, MaxNotification: o.MaxNotification,
+		ID: h.id, Committed: h.config, LastSeen: h.seen, Reconfig: o.Reconfigure > 0, LogSync: o.LogSync, MaxNotification: o.MaxNotification,
 		Timing: zab.Timing{Tick: o.Tick, InitLimit: o.InitLimit, SyncLimit: o.SyncLimit},
 	}
 }
@@ -346,6 +351,9 @@ func (h *Host) carryOut(r *replica.Ready) {
 	}
 	for _, q := range r.Queries {
 		h.look(q)
+	}
+	if r.Config != nil {
+		h.configure(r.Config)
 	}
 	if r.Role != nil {
 		h.assume(r.Role)

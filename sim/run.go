@@ -62,6 +62,9 @@ func draw(seed uint64) (Options, faults, Time) {
 	o.Turn = Time(one(0, 100, 1000, 5000))
 	o.SnapshotEvery = one(20, 100, 1000)
 	o.LogSize = int64(one(2, 16, 256)) << 10
+	if r.IntN(3) == 0 {
+		o.Reconfigure = Time(one(500, 2000, 5000)) * Millisecond
+	}
 	weight := func() int {
 		if r.IntN(2) == 0 {
 			return 0
@@ -85,6 +88,7 @@ func Run(seed uint64, trace func(format string, args ...any)) Result {
 	w.tracef("%+v", f)
 	w.Start()
 	w.after(2*Second, func() { w.trouble(&f, length) })
+	w.after(2*Second, func() { w.reconfigure(length) })
 	w.hooks.role = func(h *Host) { w.crashBeginner(h, &f) }
 	if w.RunUntil(length) {
 		w.settle(&f)
@@ -126,7 +130,7 @@ func (w *World) settle(f *faults) {
 				return false
 			}
 		}
-		for _, h := range w.hosts {
+		for _, h := range w.members() {
 			if !h.up || !h.m.Serving() {
 				return false
 			}
@@ -147,6 +151,20 @@ func (w *World) settle(f *faults) {
 	w.check.linearizable()
 }
 
+// members are the servers of the newest configuration that is in force anywhere.
+func (w *World) members() (members []*Host) {
+	newest := w.config
+	for _, h := range w.hosts {
+		if h.config.Version > newest.Version {
+			newest = h.config
+		}
+	}
+	for i := range newest.Members {
+		members = append(members, w.host(newest.Members[i].ID))
+	}
+	return members
+}
+
 // quiet says whether all servers are at the same transaction, the last one committed.
 func (w *World) quiet() bool {
 	for _, c := range w.clients {
@@ -154,7 +172,7 @@ func (w *World) quiet() bool {
 			return false
 		}
 	}
-	for _, h := range w.hosts {
+	for _, h := range w.members() {
 		if !h.up || !h.m.Serving() || w.check.plain(h.rep.Applied()) != w.check.last() {
 			return false
 		}
@@ -315,7 +333,7 @@ func (w *World) reset(h, o *Host) {
 // loseDisk empties a server, if all the others have their disks: no ensemble survives more.
 func (w *World) loseDisk(f *faults, h *Host) {
 	for _, o := range w.hosts {
-		if o.lost || w.o.Voters < 3 {
+		if o.lost || w.o.Voters < 3 || w.o.Reconfigure > 0 {
 			return
 		}
 	}
@@ -331,4 +349,33 @@ func (w *World) storm() {
 			c.lost("moves")
 		}
 	}
+}
+
+// reconfigure has some client ask for another configuration, now and then until it ends.
+func (w *World) reconfigure(until Time) {
+	if w.now >= until || w.o.Reconfigure == 0 {
+		return
+	}
+	if c := w.clients[w.intn(len(w.clients))]; c.ready && len(c.under) < w.o.Pipeline {
+		c.reconfig()
+	}
+	w.after(w.o.Reconfigure/2+Time(w.intn(int(w.o.Reconfigure)+1)), func() { w.reconfigure(until) })
+}
+
+// reconfig asks for a server to leave, or to come or change its part.
+func (c *client) reconfig() {
+	w := c.w
+	h := w.hosts[w.intn(len(w.hosts))]
+	r := proto.ReconfigRequest{CurConfigID: -1, JoiningServers: []byte{}, LeavingServers: []byte{}}
+	if w.chance(3) {
+		r.LeavingServers = fmt.Append(nil, h.id)
+	} else {
+		part := "participant"
+		if w.chance(3) {
+			part = "observer"
+		}
+		r.JoiningServers = fmt.Appendf(nil, "server.%d=h%d:2888:3888:%s;10.0.0.%d:2181", h.id, h.id, part, h.id)
+	}
+	w.tracef("client %d asks for +%s -%s", c.index, r.JoiningServers, r.LeavingServers)
+	c.send(request{op: proto.OpReconfig}, r.Append(nil))
 }

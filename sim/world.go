@@ -15,6 +15,7 @@ type Options struct {
 	Pipeline                   int // requests that a client has under way at most
 	Think                      Time
 	QuorumSync, LogSync        bool
+	Reconfigure                Time // between reconfigurations, on average; 0 without any
 	Tick                       proto.Millis
 	InitLimit, SyncLimit       int
 	MaxNotification            proto.Millis
@@ -79,7 +80,10 @@ func NewWorld(seed uint64, o Options) *World {
 	w.config = &quorum.Config{}
 	for i := range o.Voters + o.Observers {
 		addr := quorum.PeerAddr{Host: fmt.Sprintf("h%d", i+1), Quorum: 2888, Election: 3888}
-		w.config.Members = append(w.config.Members, quorum.Member{ID: proto.ServerID(i + 1), Addrs: []quorum.PeerAddr{addr}, Observer: i >= o.Voters})
+		w.config.Members = append(w.config.Members, quorum.Member{
+			ID: proto.ServerID(i + 1), Addrs: []quorum.PeerAddr{addr}, Observer: i >= o.Voters,
+			Client: proto.HostPort{Host: fmt.Sprintf("10.0.0.%d", i+1), Port: 2181},
+		})
 	}
 	if err := w.config.Check(); err != nil {
 		w.failf("configuration: %v", err)
