@@ -5,7 +5,7 @@ GOLANGCI ?= $(shell command -v golangci-lint 2>/dev/null || echo $(shell $(GO) e
 FUZZTIME ?= 10s
 
 # Where goroutines share state; the pure cores have none.
-RACE = ./server/... ./storage/... ./transport/... ./admin/... ./cmd/... ./internal/...
+RACE = ./server/... ./storage/... ./transport/... ./admin/... ./cli/... ./cmd/... ./internal/...
 
 .PHONY: build test race lint fuzz bench generate clean
 

@@ -487,6 +487,27 @@ func TestSystemNodes(t *testing.T) {
 	}
 }
 
+// FuzzLine gives the shell arbitrary lines, up to where a command would run.
+func FuzzLine(f *testing.F) {
+	for _, line := range []string{`set -v2 /a "b c"`, `ls -=x -- -s`, `reconfig -members=a -file`, `'`, `-`, "find -min=-1 -d"} {
+		f.Add(line)
+	}
+	f.Fuzz(func(t *testing.T, line string) {
+		words := split(line)
+		if len(words) == 0 {
+			return
+		}
+		for _, c := range commands {
+			if _, args, err := parseFlags(c, words); err == nil && len(args) > len(words) {
+				t.Errorf("%d arguments of %d words", len(args), len(words))
+			}
+		}
+		nearest(words[0])
+		_, _ = parseACL(line)
+		_ = parseQuota(line).String()
+	})
+}
+
 // FuzzDecodeExport gives import arbitrary files.
 func FuzzDecodeExport(f *testing.F) {
 	f.Add([]byte("root: /a\nnodes:\n- {path: /x, data: y, acl: [{scheme: world, id: anyone, perms: r}]}"))

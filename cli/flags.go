@@ -37,6 +37,9 @@ func parseFlags(c *command, words []string) (map[string]string, []string, error)
 			continue
 		}
 		names, value, given := strings.Cut(strings.TrimPrefix(w[1:], "-"), "=")
+		if names == "" {
+			return nil, nil, c.unknownFlag(w)
+		}
 		for names != "" {
 			f, rest := c.match(names)
 			if f == nil {

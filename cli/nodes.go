@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -104,10 +105,14 @@ func ls(ctx context.Context, k *call) error {
 		if _, _, err := k.c.Get(ctx, path, watch); err != nil {
 			return at(path, err)
 		}
+		n, err := fetch(ctx, k.c, path, walkOptions{watch: watch})
+		if err != nil {
+			return at(path, err)
+		}
 		if err := k.emit(nodeJSON{Path: path}, path+"\n"); err != nil {
 			return err
 		}
-		return k.listBelow(ctx, path, watch)
+		return k.listBelow(ctx, n, walkOptions{watch: watch})
 	}
 	children, s, err := k.c.Children(ctx, path, watch)
 	if err != nil {
@@ -119,27 +124,15 @@ func ls(ctx context.Context, k *call) error {
 	return k.result(nodeJSON{Path: path, Children: &children}, "["+strings.Join(children, ", ")+"]\n", s)
 }
 
-// listBelow prints a node's children, then what is below each: zkCli's order. What vanishes meanwhile is left out.
-func (k *call) listBelow(ctx context.Context, path string, watch bool) error {
-	children, _, err := k.c.Children(ctx, path, watch)
-	if gone(err) {
-		return nil
-	}
-	if err != nil {
-		return at(path, err)
-	}
-	for _, name := range children {
-		p := client.Join(path, name)
+// listBelow prints a node's children, then what is below each: zkCli's order.
+func (k *call) listBelow(ctx context.Context, n *node, o walkOptions) error {
+	for _, name := range n.children {
+		p := client.Join(n.path, name)
 		if err := k.emit(nodeJSON{Path: p}, p+"\n"); err != nil {
 			return err
 		}
 	}
-	for _, name := range children {
-		if err := k.listBelow(ctx, client.Join(path, name), watch); err != nil {
-			return err
-		}
-	}
-	return nil
+	return eachChild(ctx, k.c, n, o, func(below *node) error { return k.listBelow(ctx, below, o) })
 }
 
 // setData puts data where it belongs in n.
@@ -362,19 +355,15 @@ func deleteAll(ctx context.Context, k *call) error {
 	if err != nil {
 		return &usageError{"-b argument must be an int value"}
 	}
-	tree := []string{path}
-	for i := 0; i < len(tree); i++ {
-		children, _, err := k.c.Children(ctx, tree[i], false)
-		if err != nil {
-			return at(tree[i], err)
-		}
-		for _, name := range children {
-			tree = append(tree, client.Join(tree[i], name))
-		}
+	var tree []string
+	err = k.walk(ctx, path, walkOptions{}, func(n *node) error {
+		tree = append(tree, n.path)
+		return nil
+	})
+	if err != nil {
+		return err
 	}
-	for i, j := 0, len(tree)-1; i < j; i, j = i+1, j-1 {
-		tree[i], tree[j] = tree[j], tree[i] // leaves first
-	}
+	slices.Reverse(tree) // leaves first
 	if size <= 0 {
 		for _, p := range tree {
 			if err := k.c.Delete(ctx, p, client.AnyVersion); err != nil {

@@ -25,7 +25,8 @@ type node struct {
 type walkOptions struct {
 	data  bool
 	acl   bool
-	depth int // levels below the first node; 0 for all
+	watch bool // sets a watch of children
+	depth int  // levels below the first node; 0 for all
 }
 
 // prefetch is how many nodes are asked for at a time, so that a walk costs few round trips and little memory.
@@ -51,9 +52,14 @@ func descend(ctx context.Context, c *client.Client, n *node, o walkOptions, visi
 	if o.depth > 0 && n.depth >= o.depth {
 		return nil
 	}
-	children := n.children
-	for from := 0; from < len(children); from += prefetch {
-		some := children[from:min(from+prefetch, len(children))]
+	return eachChild(ctx, c, n, o, func(below *node) error { return descend(ctx, c, below, o, visit) })
+}
+
+// eachChild fetches the children of a node, several at a time, and visits them in order. What vanishes meanwhile is left
+// out.
+func eachChild(ctx context.Context, c *client.Client, n *node, o walkOptions, visit func(*node) error) error {
+	for from := 0; from < len(n.children); from += prefetch {
+		some := n.children[from:min(from+prefetch, len(n.children))]
 		found := make([]*node, len(some))
 		group, gctx := errgroup.WithContext(ctx)
 		for i, name := range some {
@@ -74,8 +80,8 @@ func descend(ctx context.Context, c *client.Client, n *node, o walkOptions, visi
 				continue
 			}
 			below.depth = n.depth + 1
-			below.last = append(append([]bool(nil), n.last...), from+i == len(children)-1)
-			if err := descend(ctx, c, below, o, visit); err != nil {
+			below.last = append(append([]bool(nil), n.last...), from+i == len(n.children)-1)
+			if err := visit(below); err != nil {
 				return err
 			}
 		}
@@ -87,7 +93,7 @@ func descend(ctx context.Context, c *client.Client, n *node, o walkOptions, visi
 func fetch(ctx context.Context, c *client.Client, path string, o walkOptions) (*node, error) {
 	n := &node{path: path}
 	var err error
-	if n.children, n.stat, err = c.Children(ctx, path, false); err != nil {
+	if n.children, n.stat, err = c.Children(ctx, path, o.watch); err != nil {
 		return nil, err
 	}
 	if o.data {

@@ -312,9 +312,12 @@ type reply struct {
 	err  error
 }
 
+// tries is how often a read is sent: a reply that costs the connection every time must not be asked for for ever.
+const tries = 3
+
 // send waits for a connection, sends r and waits for the reply.
 func (s *session) send(ctx context.Context, r *request) ([]byte, proto.Zxid, error) {
-	for {
+	for try := 1; ; try++ {
 		r.done = make(chan reply, 1)
 		select {
 		case s.requests <- r:
@@ -330,7 +333,7 @@ func (s *session) send(ctx context.Context, r *request) ([]byte, proto.Zxid, err
 			return nil, 0, s.ended(ctx)
 		}
 		var lost *ConnectionError
-		if !r.again || !errors.As(got.err, &lost) || !lost.Lost {
+		if !r.again || try == tries || !errors.As(got.err, &lost) || !lost.Lost {
 			return got.body, got.zxid, got.err
 		}
 	}

@@ -137,6 +137,22 @@ func TestLostReply(t *testing.T) {
 	}
 }
 
+// TestPoisonedReply expects a read whose reply costs the connection every time to fail in the end.
+func TestPoisonedReply(t *testing.T) {
+	c, ends := piped(t, Options{MaxFrame: 1 << 10})
+	get := inBackground(func(ctx context.Context) error { _, _, err := c.Get(ctx, "/a", false); return err })
+	for range tries {
+		f := <-ends
+		f.accept(10_000)
+		f.request()
+		f.Write([]byte{0, 0, 4, 1})
+	}
+	var lost *ConnectionError
+	if err := <-get; !errors.As(err, &lost) || !strings.Contains(err.Error(), "more than the limit of 1024") {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestExpiry(t *testing.T) {
 	c, ends := piped(t, Options{})
 	f := <-ends
