@@ -80,7 +80,7 @@ func (s *Semaphore) take(ctx context.Context, turn *Lease, try bool) (place, err
 		if err := s.room(ctx, turn, try, s.max-1); err != nil {
 			return place{}, err
 		}
-		return s.fixed(ctx)
+		return s.fixed(ctx, turn)
 	}
 	p, err := s.leases.enter(ctx)
 	if err != nil {
@@ -149,40 +149,33 @@ func (s *Semaphore) agree(ctx context.Context) error {
 	return nil
 }
 
-// fixed creates kazoo's lease, whose name is a GUID alone.
-func (s *Semaphore) fixed(ctx context.Context) (place, error) {
+// fixed creates kazoo's lease, whose name is a GUID alone, if the turn still holds.
+func (s *Semaphore) fixed(ctx context.Context, turn *Lease) (place, error) {
 	p := place{dir: s.dir, name: strings.ReplaceAll(uuid(), "-", "")}
-	forget := func(_ string, err error) {
-		if err == nil || transient(err) {
-			s.c.discard(p.path())
-		}
-	}
+	create := &zk.CreateRequest{Path: p.path(), Data: s.leases.data, Acl: s.c.acl, Flags: zk.FlagEphemeral}
 	for {
-		_, err := callOr(ctx, s.c, func(conn *zk.Conn) (string, error) {
-			return conn.Create(p.path(), s.leases.data, zk.FlagEphemeral, s.c.acl)
-		}, forget)
-		if err != nil && !transient(err) && !errors.Is(err, zk.ErrNodeExists) {
-			return place{}, err
-		}
-		if errors.Is(err, zk.ErrSessionExpired) {
+		_, err := callOr(ctx, s.c, func(conn *zk.Conn) ([]zk.MultiResponse, error) { return conn.Multi(turn.Check(), create) },
+			func([]zk.MultiResponse, error) { s.c.discard(p.path()) })
+		switch {
+		case errors.Is(err, zk.ErrNoNode) || errors.Is(err, zk.ErrSessionExpired):
 			return place{}, ErrLost
-		}
-		if transient(err) {
+		case transient(err):
 			continue // the next try finds the node, or makes it
+		case err != nil && !errors.Is(err, zk.ErrNodeExists):
+			return place{}, err
 		}
 		stat, err := s.c.exists(ctx, p.path())
-		if err != nil {
-			s.c.discard(p.path())
-			return place{}, err
-		}
-		if stat != nil {
+		if err == nil && stat != nil {
 			p.owner, p.czxid = s.c.owned(stat.EphemeralOwner), stat.Czxid
 		}
-		if p.owner == nil {
-			s.c.discard(p.path())
-			return place{}, ErrLost
+		if p.owner != nil {
+			return p, nil
 		}
-		return p, nil
+		s.c.discard(p.path())
+		if err == nil {
+			err = ErrLost
+		}
+		return place{}, err
 	}
 }
 
