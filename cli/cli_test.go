@@ -487,6 +487,23 @@ func TestSystemNodes(t *testing.T) {
 	}
 }
 
+// TestConfigTexts checks what config -c and reconfig -file make of configurations.
+func TestConfigTexts(t *testing.T) {
+	text := "server.1=h:1:2:participant;k:3\nserver.2=h:4:5:observer;6\nserver.3=h:7:8\ngroup.1=1:2\nversion=10000000a\n"
+	if got, want := clientConfig(text), "10000000a k:3,0.0.0.0:6,"; got != want {
+		t.Errorf("%q", got)
+	}
+	if got := clientConfig(""); got != " " {
+		t.Errorf("%q", got)
+	}
+	if got, want := members(text+" tickTime=5\n"), "server.1=h:1:2:participant;k:3,server.2=h:4:5:observer;6,server.3=h:7:8,group.1=1:2"; got != want {
+		t.Errorf("%q", got)
+	}
+	if got := members("group.1=1\n"); got != "" {
+		t.Errorf("%q", got)
+	}
+}
+
 // FuzzLine gives the shell arbitrary lines, up to where a command would run.
 func FuzzLine(f *testing.F) {
 	for _, line := range []string{`set -v2 /a "b c"`, `ls -=x -- -s`, `reconfig -members=a -file`, `'`, `-`, "find -min=-1 -d"} {

@@ -55,10 +55,7 @@ func clientConfig(text string) string {
 		if !strings.HasPrefix(key, "server.") {
 			continue
 		}
-		_, addr, ok := strings.Cut(value, ";")
-		if !ok {
-			continue
-		}
+		_, addr, _ := strings.Cut(value, ";") // one without an address leaves its place empty
 		if _, err := strconv.Atoi(addr); err == nil {
 			addr = "0.0.0.0:" + addr
 		}

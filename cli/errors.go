@@ -174,8 +174,13 @@ func describe(err error) failure {
 		} else if code == proto.ErrNoNode && f.Path != "" && f.Path != "/" {
 			hint = "ls " + parent(f.Path) + " shows what there is."
 		}
-		if strings.Contains(hint, "%s") {
+		switch {
+		case f.Path != "":
 			hint = strings.ReplaceAll(hint, "%s", f.Path)
+		case code == proto.ErrBadVersion: // only reconfig has no path
+			hint = "The configuration has another version by now: config shows it."
+		case strings.Contains(hint, "%s"):
+			hint = ""
 		}
 		f.Hint = hint
 	}
