@@ -173,7 +173,9 @@ func (m *Member) serve(designated proto.ServerID) {
 	} else {
 		m.el.Synced(m.learner.Epoch())
 	}
-	if m.o.Reconfig && c != nil && c.Version > m.committed.Version { // a later one may have been committed meanwhile
+	// A later one may have been committed meanwhile. The same one may be in force already, from a notification: it is
+	// not done with on disk before it is activated.
+	if m.o.Reconfig && c != nil && c != m.committed && c.Version >= m.committed.Version {
 		m.activate(activation{c, leader, c.Version})
 	}
 }
