@@ -145,4 +145,5 @@ func load(t *testing.T, clients []*client, under string, n int) {
 		}
 	}
 	writing.Wait()
+	t.Logf("%s loaded %s", time.Now().UTC().Format(logTime), under)
 }

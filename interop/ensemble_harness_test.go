@@ -176,6 +176,7 @@ func (e *ensemble) launch(ids ...int) {
 		if before, err := os.Stat(filepath.Join(m.dir, "server.log")); err == nil {
 			m.logged, c.KeepFile = int(before.Size()), e.reconfig
 		}
+		e.note("start", m)
 		s, err := peers.Launch(m.maker, c)
 		if err != nil {
 			e.t.Fatal(err)
@@ -191,6 +192,14 @@ func (e *ensemble) start(ids ...int) {
 	e.serving(ids...)
 }
 
+// note puts into the test's log when something happens to a member, in the form of the servers' logs.
+func (e *ensemble) note(what string, m *seat) {
+	e.t.Helper()
+	e.t.Logf("%s %s %v", time.Now().UTC().Format(logTime), what, m)
+}
+
+const logTime = "15:04:05.000"
+
 // serving waits until members serve.
 func (e *ensemble) serving(ids ...int) {
 	e.t.Helper()
@@ -198,6 +207,7 @@ func (e *ensemble) serving(ids ...int) {
 		if err := e.seat(id).server.AwaitServing(e.t.Context()); err != nil {
 			e.t.Fatalf("member %v: %v", e.seat(id), err)
 		}
+		e.note("serving:", e.seat(id))
 	}
 }
 
@@ -262,6 +272,7 @@ func field(text, key string) string {
 func (e *ensemble) stop(id int) {
 	e.t.Helper()
 	m := e.seat(id)
+	e.note("stop", m)
 	if err := m.server.Stop(); err != nil {
 		e.t.Fatal(err)
 	}
@@ -270,6 +281,7 @@ func (e *ensemble) stop(id int) {
 
 func (e *ensemble) kill(id int) {
 	m := e.seat(id)
+	e.note("kill", m)
 	m.server.Kill()
 	m.server = nil
 }
@@ -338,6 +350,7 @@ func (e *ensemble) same() {
 	var first *seat
 	for _, id := range e.running() {
 		m := e.seat(id)
+		e.note("dump", m)
 		got := e.dump(m)
 		if first == nil {
 			first, want = m, got

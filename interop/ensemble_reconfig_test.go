@@ -101,6 +101,7 @@ func admin(t *testing.T, m *seat) *client {
 // reconfig adds and removes members. A connection that breaks is no answer: a server whose leader changes may end it at once.
 func (c *client) reconfig(joining, leaving []string) {
 	c.t.Helper()
+	c.t.Logf("%s reconfig +%v -%v", time.Now().UTC().Format(logTime), joining, leaving)
 	if _, err := c.IncrementalReconfig(joining, leaving, -1); err != nil && !errors.Is(err, zk.ErrConnectionClosed) {
 		c.t.Fatalf("reconfig +%v -%v: %v", joining, leaving, err)
 	}
@@ -150,6 +151,7 @@ func (e *ensemble) sameConfig(ids ...int) {
 		}
 		return len(c.Members) == len(ids)
 	}, &say)
+	e.t.Logf("%s same configuration", time.Now().UTC().Format(logTime))
 }
 
 // config is the text of the configuration in a member's tree.
