@@ -30,9 +30,10 @@ func (r *Replica) resumeLocal(c *Conn, at proto.Millis) bool {
 const serverByte = 56
 
 // check says whether a request of owner's in a session may go on. Sessions that are unknown here and were made elsewhere may be local to
-// a learner, if there are such sessions.
-func (r *Replica) check(s proto.SessionID, owner session.Owner) proto.ErrCode {
-	if r.opt.LocalSessions {
+// a learner, if there are such sessions; but a session that makes ephemeral nodes must be one of the ensemble, or they might
+// outlive it.
+func (r *Replica) check(s proto.SessionID, owner session.Owner, req *Request) proto.ErrCode {
+	if r.opt.LocalSessions && !makesEphemeral(req.Op, req.Body) {
 		if _, ok := r.locals.Timeout(s); ok {
 			return proto.OK
 		}

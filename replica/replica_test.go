@@ -417,3 +417,20 @@ func TestMovedSessionIsHungUp(t *testing.T) {
 	b.r.Submit(c, &Request{Xid: 1, Op: proto.OpMulti, IDs: c.IDs, Body: end.Append(body.Append(h.Append(nil)))})
 	b.want(b.commit(), "a: close")
 }
+
+// With local sessions, a leader takes writes of sessions that it does not know, but an ephemeral node needs one that it knows: it
+// would outlive a session that has been closed (ZOOKEEPER-1208).
+func TestEphemeralsNeedASessionOfTheEnsemble(t *testing.T) {
+	b := newBench(t)
+	b.r.opt.LocalSessions, b.r.locals = true, session.NewTracker(1000)
+	const elsewhere proto.SessionID = 7 << 56
+	for _, c := range []struct {
+		flags proto.CreateMode
+		want  proto.ErrCode
+	}{{proto.Persistent, proto.OK}, {proto.Ephemeral, proto.ErrSessionExpired}} {
+		body := create("/n", c.flags)
+		if got := b.r.check(elsewhere, 5, &Request{Op: proto.OpCreate, Body: body.Append(nil)}); got != c.want {
+			t.Errorf("mode %d: %v, want %v", c.flags, got, c.want)
+		}
+	}
+}

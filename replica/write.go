@@ -85,7 +85,7 @@ func (r *Replica) plan(c *Conn, owner session.Owner, s proto.SessionID, req *Req
 	zr := &r.planning
 	*zr = znode.Request{Session: s, Cxid: req.Xid, Op: req.Op, Body: req.Body, IDs: req.IDs}
 	if owner != 0 && req.Op != proto.OpCreateSession {
-		zr.SessionErr = r.check(s, owner)
+		zr.SessionErr = r.check(s, owner, req)
 	}
 	r.proposed++
 	buf := r.planner.Plan(r.log.Begin(), zr, r.proposed, r.now.Wall)
