@@ -149,6 +149,7 @@ func (c *checker) applied(h *Host, before proto.Zxid) {
 	s, known := c.observe(h), c.states[z]
 	s.parent = p
 	if known == nil {
+		c.w.tracef("%s is %v of %v, request %d", zx(z), x.hdr.Type, x.hdr.ClientID, x.hdr.Cxid)
 		c.nodes(h, s)
 		c.states[z] = s
 		c.transition(z, s)
@@ -486,6 +487,9 @@ func (c *checker) read(cl *client, r *request, hdr *proto.ReplyHeader, d *proto.
 }
 
 func (c *checker) wrote(cl *client, r *request, hdr *proto.ReplyHeader, n *node) {
+	if r.op == proto.OpCloseSession && c.w.o.LocalSessions {
+		return // of a local session, perhaps
+	}
 	z := hdr.Zxid
 	x := c.txns[z]
 	if x == nil || x.hdr.ClientID != cl.session || x.hdr.Cxid != r.xid && r.op != proto.OpCloseSession {

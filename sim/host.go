@@ -27,17 +27,20 @@ type Host struct {
 	node     int // in the network
 	observer bool
 
-	disk    *vfs.Crashing
-	emptied bool       // the disk was replaced by an empty one: what is on it from then on is not the whole history
-	lost    bool       // and has not been filled by a leader yet
-	up      bool       // there is a process
-	logged  proto.Zxid // the last transaction on the disk that is certain to be there
-	off     bool       // the machine is off: nobody is told that there is no process
-	paused  bool
-	frozen  []func() // what the process has missed while paused
-	life    int      // counts processes and their ends
-	booted  Time
-	jump    proto.Millis // of the wall clock
+	disk     *vfs.Crashing
+	emptied  bool       // the disk was replaced by an empty one: what is on it from then on is not the whole history
+	lost     bool       // and has not been filled by a leader yet
+	up       bool       // there is a process
+	logged   proto.Zxid // the last transaction on the disk that is certain to be there
+	off      bool       // the machine is off: nobody is told that there is no process
+	paused   bool
+	frozen   []func() // what the process has missed while paused
+	life     int      // counts processes and their ends
+	booted   Time
+	jump     proto.Millis // of the wall clock
+	pace     Time         // of the monotonic clock, in thousandths of the right one
+	nextPace Time         // from the next start of the process on, unless 0
+	fault    int          // the disk's next error comes after so many operations, if that is more than 0
 
 	config *quorum.Config // in the dynamic configuration file
 	seen   *quorum.Config // in that of the next configuration, nil if there is none
@@ -67,7 +70,7 @@ type Host struct {
 }
 
 func newHost(w *World, index int) *Host {
-	h := &Host{w: w, config: w.config, id: proto.ServerID(index + 1), index: index, node: index, observer: index >= w.o.Voters}
+	h := &Host{w: w, pace: 1000, config: w.config, id: proto.ServerID(index + 1), index: index, node: index, observer: index >= w.o.Voters}
 	h.disk = h.newDisk()
 	n := w.o.Voters + w.o.Observers
 	h.links, h.unsent = make([]*link, n), make([]*proto.Notification, n)
@@ -79,7 +82,27 @@ func (h *Host) newDisk() *vfs.Crashing {
 	return vfs.NewCrashing(rand.New(rand.NewPCG(h.w.rng.Uint64(), uint64(h.id))).IntN)
 }
 
-func (h *Host) mono() proto.Millis { return proto.Millis((h.w.now - h.booted) / Millisecond) }
+func (h *Host) mono() proto.Millis {
+	return proto.Millis((h.w.now - h.booted) * h.pace / 1000 / Millisecond)
+}
+
+// until is how long it takes until the server's clock says so.
+func (h *Host) until(at proto.Millis) Time {
+	return max(0, h.booted+(Time(at)*Millisecond*1000+h.pace-1)/h.pace-h.w.now)
+}
+
+// errDevice is what a disk may say at any time.
+var errDevice = errors.New("input/output error")
+
+// inject makes one operation on the disk fail.
+func (h *Host) inject(vfs.Op, string) *vfs.Fault {
+	h.fault--
+	if h.fault != 0 {
+		return nil
+	}
+	h.w.check.count("disk errors")
+	return &vfs.Fault{Err: errDevice, Short: h.w.intn(1000)}
+}
 
 func (h *Host) clock() replica.Clock {
 	return replica.Clock{Mono: h.mono(), Wall: wallBase + proto.Millis(h.w.now/Millisecond) + h.jump}
@@ -94,15 +117,18 @@ func (h *Host) boot() {
 	h.life++
 	h.up, h.off, h.paused = true, false, false
 	h.booted = w.now
+	if h.nextPace != 0 {
+		h.pace = h.nextPace
+	}
 	for _, e := range h.silent {
 		e.push(eof{}, 0)
 	}
 	h.silent = nil
 	d, err := h.restore()
 	switch {
-	case errors.Is(err, vfs.ErrCrashed):
-		w.tracef("%d switched off while it starts", h.id)
-		h.switchOff(true)
+	case errors.Is(err, vfs.ErrCrashed), errors.Is(err, errDevice):
+		w.tracef("%d does not come up: %v", h.id, err)
+		h.switchOff(errors.Is(err, vfs.ErrCrashed))
 		w.after(Time(w.intn(int(Second))), h.boot)
 		return
 	case err != nil:
@@ -121,6 +147,7 @@ func (h *Host) replicaOptions() replica.Options {
 	return replica.Options{
 		ServerID: h.id, QuorumSync: h.w.o.QuorumSync, Tick: h.w.o.Tick, MinSessionTimeout: 100, MaxSessionTimeout: 60000,
 		ReapInterval: 60000, ReapPerCheck: 100, StrictDigest: true, Znode: znode.Options{Reconfig: h.w.o.Reconfigure > 0},
+		LocalSessions: h.w.o.LocalSessions, UpgradeLocal: h.w.o.LocalSessions,
 	}
 }
 
@@ -135,7 +162,7 @@ func (h *Host) memberOptions() replica.MemberOptions {
 // restore opens the disk and reads the state.
 func (h *Host) restore() (d replica.Disk, err error) {
 	opt := storage.DefaultOptions("/data")
-	opt.FS, opt.PreallocBytes, opt.LogSizeLimit, opt.MaxRecord = h.disk, 8<<10, h.w.o.LogSize, 1<<20
+	opt.FS, opt.PreallocBytes, opt.LogSizeLimit, opt.MaxRecord = vfs.NewFaulty(h.disk, h.inject), 8<<10, h.w.o.LogSize, 1<<20
 	opt.FsyncWarn, opt.AutoCreateDB = 0, !h.emptied
 	if h.store, err = storage.Open(opt); err != nil {
 		return d, err
@@ -388,7 +415,7 @@ func (h *Host) wake(at proto.Millis) {
 		return
 	}
 	h.wakeAt = at
-	h.later(max(0, h.booted+Time(at)*Millisecond-h.w.now), func() {
+	h.later(h.until(at), func() {
 		if h.wakeAt == at {
 			h.wakeAt = 0
 			h.input(func() {})
@@ -434,7 +461,10 @@ func (h *Host) finishSnapshot() {
 	if err == nil && h.w.chance(3) {
 		err = h.store.Purge(storage.MinRetain)
 	}
-	h.w.tracef("%d snapshot %s", h.id, zx(img.Zxid()))
+	h.w.tracef("%d snapshot %s (%v)", h.id, zx(img.Zxid()), err)
+	if errors.Is(err, errDevice) { // the one before stays in force
+		return
+	}
 	h.disksay(err)
 }
 
@@ -443,9 +473,9 @@ func (h *Host) disksay(err error) bool {
 	switch {
 	case err == nil:
 		return true
-	case errors.Is(err, vfs.ErrCrashed):
-		h.w.tracef("%d switched off: %v", h.id, err)
-		h.switchOff(true)
+	case errors.Is(err, vfs.ErrCrashed), errors.Is(err, errDevice):
+		h.w.tracef("%d ends: %v", h.id, err)
+		h.switchOff(errors.Is(err, vfs.ErrCrashed))
 		h.w.after(Time(h.w.intn(int(Second))), h.boot)
 	default:
 		h.w.failf("server %d: %v", h.id, err)

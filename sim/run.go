@@ -24,6 +24,8 @@ type faults struct {
 	midway    int // switch a machine off in the middle of what it does to its disk
 	jump      int // set a wall clock
 	storm     int // clients move
+	drift     int // a clock goes wrong
+	device    int // the disk has an error
 	long      bool
 	beginners Time // until when leaders crash early
 }
@@ -62,6 +64,7 @@ func draw(seed uint64) (Options, faults, Time) {
 	o.Turn = Time(one(0, 100, 1000, 5000))
 	o.SnapshotEvery = one(20, 100, 1000)
 	o.LogSize = int64(one(2, 16, 256)) << 10
+	o.LocalSessions = r.IntN(6) == 0
 	if r.IntN(3) == 0 {
 		o.Reconfigure = Time(one(500, 2000, 5000)) * Millisecond
 	}
@@ -74,7 +77,7 @@ func draw(seed uint64) (Options, faults, Time) {
 	f := faults{
 		every: Time(one(200, 500, 1000, 3000)) * Millisecond, crash: weight(), power: weight(), all: min(weight(), 1), leader: weight(),
 		beginner: min(weight(), 1), pause: weight(), isolate: weight(), cut: weight(), slow: weight(), reset: weight(), lose: weight(), midway: weight(),
-		jump: weight(), storm: weight(), long: r.IntN(4) == 0,
+		jump: weight(), storm: weight(), drift: weight(), device: weight(), long: r.IntN(4) == 0,
 	}
 	return o, f, Time(one(10, 20, 40)) * Second
 }
@@ -118,6 +121,7 @@ func (w *World) settle(f *faults) {
 	for _, h := range w.hosts {
 		h.Resume()
 		h.disk.CrashAfter(-1)
+		h.fault = 0
 		w.after(Time(w.intn(int(Second))), h.boot)
 	}
 	goal := make([]int, len(w.clients))
@@ -269,6 +273,8 @@ func (w *World) harm(f *faults) {
 		{f.midway, func() { h.disk.CrashAfter(w.intn(30)) }},
 		{f.jump, func() { h.jump += proto.Millis(w.intn(20000) - 10000) }},
 		{f.storm, w.storm},
+		{f.drift, func() { h.nextPace = Time(950 + w.intn(101)) }},
+		{f.device, func() { h.fault = 1 + w.intn(100) }},
 	}
 	total := 0
 	for _, k := range kinds {

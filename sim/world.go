@@ -15,6 +15,7 @@ type Options struct {
 	Pipeline                   int // requests that a client has under way at most
 	Think                      Time
 	QuorumSync, LogSync        bool
+	LocalSessions              bool
 	Reconfigure                Time // between reconfigurations, on average; 0 without any
 	Tick                       proto.Millis
 	InitLimit, SyncLimit       int
