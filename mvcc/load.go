@@ -79,9 +79,7 @@ func (l *changeLoader) load(key, value []byte) error {
 		return fmt.Errorf("%w: key %x of a change", ErrDamaged, key)
 	}
 	if r.Main > l.s.meta.Revision {
-		// The beginning of a batch that was cut off.
-		l.s.remove(append([]byte(nil), key...))
-		return nil
+		return fmt.Errorf("%w: change %d.%d is above the revision", ErrDamaged, r.Main, r.Sub)
 	}
 	compacted := r.Main <= l.s.meta.Scheduled
 	if !compacted {

@@ -17,7 +17,7 @@ const (
 	prefixChange = 'k'
 	prefixLease  = 'l'
 	prefixAlarm  = 'a'
-	prefixMeta   = 'm'
+	prefixMeta   = 'z' // the last, so that an image ends with it
 )
 
 const (

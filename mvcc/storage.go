@@ -81,3 +81,15 @@ func ReadMeta(v View) (Meta, error) {
 	})
 	return m, err
 }
+
+// Leftovers is the range of keys, the second not included, of changes that belong to no state at m: what is left of a batch
+// that a crash cut off.
+func Leftovers(m Meta) (from, to []byte) {
+	return mainBound(m.Revision + 1), []byte{prefixChange + 1}
+}
+
+// MetaKey is the key of the record that makes others a state: without it a storage is empty, or was filled in part.
+func MetaKey() []byte { return metaKey }
+
+// IsChange tells whether a key is that of a change. New changes of a batch may be written before the rest of it.
+func IsChange(key []byte) bool { return len(key) > 0 && key[0] == prefixChange }

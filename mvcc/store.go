@@ -86,6 +86,10 @@ func (s *Store) Advance(z proto.Zxid) {
 	}
 }
 
+// Untaken is the number of writes since the last Take. A storage commits those that are not new changes at once, so there should
+// be no more than some thousands.
+func (s *Store) Untaken() int { return len(s.batch.Ops) }
+
 // Take hands out what changed since the last call as a batch to commit, nil if nothing did. Batches are committed in the
 // order in which they are taken. What is in a batch stays readable meanwhile; [Store.Stored] ends that.
 func (s *Store) Take() *Batch {

@@ -1,0 +1,480 @@
+package backend
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+
+	"zebu/mvcc"
+	"zebu/proto"
+)
+
+// TestMain is also the process that tests kill.
+func TestMain(m *testing.M) {
+	switch dir := os.Getenv("BACKEND_TEST_DIR"); os.Getenv("BACKEND_TEST_ROLE") {
+	case "writer":
+		writeForever(dir)
+	case "idle":
+		idle(dir)
+	default:
+		os.Exit(m.Run())
+	}
+}
+
+// request is the one at a zxid: any history of the tests is a prefix of one infinite history.
+func request(z proto.Zxid) mvcc.Message {
+	g := rand.New(rand.NewPCG(uint64(z), 7))
+	key := func() []byte { return fmt.Appendf(nil, "key%03d", g.IntN(400)) }
+	put := func() *pb.PutRequest {
+		return &pb.PutRequest{Key: key(), Value: bytes.Repeat([]byte{byte(z)}, g.IntN(3000)), Lease: int64(g.IntN(2)) * int64(z-z%100)}
+	}
+	switch {
+	case z%100 == 0:
+		return &pb.LeaseGrantRequest{ID: int64(z), TTL: 60}
+	case z%100 == 77:
+		return &pb.LeaseRevokeRequest{ID: int64(z-z%100) - 100}
+	case z%250 == 249:
+		return &pb.CompactionRequest{Revision: int64(z) / 2}
+	case z%10 == 3:
+		return &pb.DeleteRangeRequest{Key: key(), RangeEnd: key()}
+	case z%10 == 4:
+		var ops []*pb.RequestOp
+		for range g.IntN(40) {
+			ops = append(ops, &pb.RequestOp{Request: &pb.RequestOp_RequestPut{RequestPut: put()}})
+		}
+		return &pb.TxnRequest{Success: ops}
+	case z%10 == 5:
+		return &pb.LeaseCheckpointRequest{Checkpoints: []*pb.LeaseCheckpoint{{ID: int64(z - z%100), Remaining_TTL: g.Int64N(60)}}}
+	}
+	return put()
+}
+
+func apply(s *mvcc.Store, z proto.Zxid, m mvcc.Message) error {
+	if mvcc.Check(m, mvcc.MaxTxnOps) != nil {
+		return nil
+	}
+	record, err := mvcc.NewRecord(m).Encode()
+	if err == nil {
+		_, err = s.Apply(z, record)
+	}
+	return err
+}
+
+// advance applies the history up to a zxid, as a server does: compaction goes on along the way. commit may be nil.
+func advance(s *mvcc.Store, to proto.Zxid, commit func(*mvcc.Batch) error) error {
+	for z := s.Applied() + 1; z <= to; z++ {
+		if err := apply(s, z, request(z)); err != nil {
+			return err
+		}
+		s.Advance(z)
+		s.CompactStep(50)
+		if z%3 != 0 && z != to {
+			continue
+		}
+		if b := s.Take(); b != nil {
+			if err := commit(b); err != nil {
+				return err
+			}
+			s.Stored(b)
+		}
+	}
+	return nil
+}
+
+// must opens a directory and its key space.
+func must(t *testing.T, dir string, memTable int64) (*Backend, *mvcc.Store) {
+	t.Helper()
+	b, err := open(dir, nil, memTable)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := mvcc.Open(b, mvcc.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b, s
+}
+
+// compare holds a key space against the same history in memory.
+func compare(t *testing.T, s *mvcc.Store) {
+	t.Helper()
+	mem := &mvcc.Memory{}
+	model, err := mvcc.Open(mem, mvcc.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := advance(model, s.Applied(), func(b *mvcc.Batch) error { mem.Commit(b); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	want, err := model.HashKV(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := s.HashKV(0)
+	if err != nil || got != want {
+		t.Fatalf("at %v: hash %+v, %v, want %+v", s.Applied(), got, err, want)
+	}
+	if got, want := fmt.Sprint(s.Leases()), fmt.Sprint(model.Leases()); got != want {
+		t.Fatalf("at %v: leases %v, want %v", s.Applied(), got, want)
+	}
+	for _, l := range s.Leases() {
+		if got, want := fmt.Sprint(s.LeaseKeys(l.ID)), fmt.Sprint(model.LeaseKeys(l.ID)); got != want {
+			t.Fatalf("at %v: lease %d has %v, want %v", s.Applied(), l.ID, got, want)
+		}
+	}
+}
+
+func TestReopen(t *testing.T) {
+	dir := t.TempDir()
+	for end := proto.Zxid(200); end <= 1000; end += 200 {
+		b, s := must(t, dir, 4<<20)
+		if s.Applied() != end-200 {
+			t.Fatalf("opened at %v", s.Applied())
+		}
+		if err := advance(s, end, b.Commit); err != nil {
+			t.Fatal(err)
+		}
+		compare(t, s)
+		if err := b.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// writeForever is the process to be killed: it prints each zxid that it has committed.
+func writeForever(dir string) {
+	b, err := open(dir, nil, 1<<20)
+	if err == nil {
+		var s *mvcc.Store
+		if s, err = mvcc.Open(b, mvcc.Options{}); err == nil {
+			err = advance(s, 1<<40, func(batch *mvcc.Batch) error {
+				if err := b.Commit(batch); err != nil {
+					return err
+				}
+				_, err := fmt.Println(int64(batch.Meta.Applied))
+				return err
+			})
+		}
+	}
+	fmt.Fprintln(os.Stderr, err)
+	os.Exit(1)
+}
+
+func child(t *testing.T, role, dir string) (*exec.Cmd, *bufio.Scanner) {
+	t.Helper()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), "BACKEND_TEST_ROLE="+role, "BACKEND_TEST_DIR="+dir)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return cmd, bufio.NewScanner(out)
+}
+
+// TestKill kills a writing process at random times: nothing that was committed is lost, and nothing is half there.
+func TestKill(t *testing.T) {
+	dir := t.TempDir()
+	g := rand.New(rand.NewPCG(1, 2))
+	var end proto.Zxid
+	for range 6 {
+		cmd, lines := child(t, "writer", dir)
+		var committed int64
+		for n := 50 + g.IntN(400); n > 0 && lines.Scan(); n-- {
+			var err error
+			if committed, err = strconv.ParseInt(lines.Text(), 10, 64); err != nil {
+				t.Fatal(err)
+			}
+		}
+		cmd.Process.Kill()
+		for lines.Scan() { // what it got out before it died
+			if z, err := strconv.ParseInt(lines.Text(), 10, 64); err == nil {
+				committed = z
+			}
+		}
+		cmd.Wait()
+		b, s := must(t, dir, 1<<20)
+		if s.Applied() < proto.Zxid(committed) || s.Applied() <= end {
+			t.Fatalf("opened at %v, %d was committed, %v before", s.Applied(), committed, end)
+		}
+		end = s.Applied()
+		compare(t, s)
+		if err := b.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// snapshot copies the files of an open directory, which is what is left when the process is killed.
+func snapshot(t *testing.T, dir string) string {
+	t.Helper()
+	to := t.TempDir()
+	if err := os.CopyFS(to, noLock{os.DirFS(dir)}); err != nil {
+		t.Fatal(err)
+	}
+	return to
+}
+
+// noLock leaves the lock file out.
+type noLock struct{ fs.FS }
+
+func (n noLock) ReadDir(name string) ([]fs.DirEntry, error) {
+	list, err := fs.ReadDir(n.FS, name)
+	kept := list[:0]
+	for _, e := range list {
+		if e.Name() != "LOCK" {
+			kept = append(kept, e)
+		}
+	}
+	return kept, err
+}
+
+// cut fills a file with zeros from an offset on, as if that had never reached the disk.
+func cut(t *testing.T, path string, from int64) {
+	t.Helper()
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Truncate(from); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Truncate(info.Size()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func memFiles(t *testing.T, dir string) []string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "*.mem"))
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
+	}
+	return files
+}
+
+// TestLostTail loses the end of the newest memtable's log, wherever: what is left is a state that there was.
+func TestLostTail(t *testing.T) {
+	b, s := must(t, t.TempDir(), 16<<20)
+	defer b.Close()
+	if err := advance(s, 300, b.Commit); err != nil {
+		t.Fatal(err)
+	}
+	g := rand.New(rand.NewPCG(3, 4))
+	var at []proto.Zxid
+	for range 12 {
+		dir := snapshot(t, b.dir)
+		files := memFiles(t, dir)
+		cut(t, files[len(files)-1], int64(g.IntN(400_000)))
+		b2, s2 := must(t, dir, 16<<20)
+		at = append(at, s2.Applied())
+		compare(t, s2)
+		if err := advance(s2, 310, b2.Commit); err != nil { // the log is replayed
+			t.Fatal(err)
+		}
+		compare(t, s2)
+		b2.Close()
+	}
+	t.Log("left at", at)
+}
+
+// TestHole loses the end of an older memtable's log and keeps a newer one. The lost batches renewed leases only, so that
+// no revision is missing.
+func TestHole(t *testing.T) {
+	b, s := must(t, t.TempDir(), 16<<20)
+	advance(s, 100, b.Commit)
+	const before, lost = 100, 40
+	checkpoint := func(z proto.Zxid) mvcc.Message {
+		return &pb.LeaseCheckpointRequest{Checkpoints: []*pb.LeaseCheckpoint{{ID: 100, Remaining_TTL: int64(z)}}}
+	}
+	write := func(b *Backend, s *mvcc.Store, from, to proto.Zxid) {
+		t.Helper()
+		for z := from; z <= to; z++ {
+			if err := apply(s, z, checkpoint(z)); err != nil {
+				t.Fatal(err)
+			}
+			batch := s.Take()
+			if err := b.Commit(batch); err != nil {
+				t.Fatal(err)
+			}
+			s.Stored(batch)
+		}
+	}
+	short := snapshot(t, b.dir)
+	write(b, s, before+1, before+lost)
+	whole := snapshot(t, b.dir)
+	// The next memtable's log is what another process writes that has found the one before.
+	later := snapshot(t, b.dir)
+	b.Close()
+	b, s = must(t, later, 16<<20)
+	write(b, s, before+lost+1, before+lost+5)
+	files := memFiles(t, later)
+	next := files[len(files)-1]
+	for name, dir := range map[string]string{"whole": whole, "short": short} {
+		data, err := os.ReadFile(next)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, filepath.Base(next)), data, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		got, err := Open(dir, nil)
+		if name == "short" {
+			if !errors.Is(err, mvcc.ErrDamaged) || !strings.Contains(err.Error(), "missing") {
+				t.Errorf("with a hole: %v", err)
+			}
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := mvcc.Open(got, mvcc.Options{})
+		if err != nil || s.Applied() != before+lost+5 {
+			t.Errorf("without a hole: %v", err)
+		}
+		got.Close()
+	}
+	b.Close()
+}
+
+// TestSync syncs, and then the ring needs to know nothing of what was before.
+func TestSync(t *testing.T) {
+	b, s := must(t, t.TempDir(), 16<<20)
+	advance(s, 300, b.Commit)
+	if z, err := b.Sync(); err != nil || z != 300 {
+		t.Fatal(z, err)
+	}
+	advance(s, 303, b.Commit)
+	if b.synced == 0 || b.synced != b.seq-1 {
+		t.Fatalf("synced %d of %d", b.synced, b.seq)
+	}
+	dir := snapshot(t, b.dir)
+	b.Close()
+	b, s = must(t, dir, 16<<20)
+	defer b.Close()
+	compare(t, s)
+}
+
+// TestLargeBatch commits more than Badger takes in one write, and finds a part of it alone.
+func TestLargeBatch(t *testing.T) {
+	b, s := must(t, t.TempDir(), 4<<20)
+	z := proto.Zxid(0)
+	do := func(m mvcc.Message) {
+		t.Helper()
+		z++
+		if err := apply(s, z, m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	commit := func() {
+		t.Helper()
+		batch := s.Take()
+		if err := b.Commit(batch); err != nil {
+			t.Fatal(err)
+		}
+		s.Stored(batch)
+	}
+	for i := range 30000 {
+		do(&pb.PutRequest{Key: fmt.Appendf(nil, "%06d", i), Value: []byte("x")})
+	}
+	do(&pb.PutRequest{Key: []byte("large"), Value: bytes.Repeat([]byte("y"), 1_500_000)})
+	commit()
+	do(&pb.DeleteRangeRequest{Key: []byte{0}, RangeEnd: []byte{0}})
+	batch := s.Take()
+	// The crash comes after the first part.
+	w := &writeSplitter{db: b.db, limit: 1 << 30}
+	for _, op := range batch.Ops[:5000] {
+		w.add(op, true)
+	}
+	if err := w.commit(); err != nil {
+		t.Fatal(err)
+	}
+	dir := snapshot(t, b.dir)
+	if err := b.Commit(batch); err != nil {
+		t.Fatal(err)
+	}
+	s.Stored(batch)
+	b.Close()
+	b, s2 := must(t, dir, 4<<20)
+	defer b.Close()
+	if s2.Revision() != 30002 || s2.Applied() != z-1 {
+		t.Fatalf("revision %d at %v", s2.Revision(), s2.Applied())
+	}
+	got, err := s2.Range(&pb.RangeRequest{Key: []byte("large")})
+	if err != nil || len(got.Kvs[0].Value) != 1_500_000 {
+		t.Fatal(err)
+	}
+}
+
+// TestImage moves a state to another directory, which had one, and cuts the image off.
+func TestImage(t *testing.T) {
+	b, s := must(t, t.TempDir(), 16<<20)
+	defer b.Close()
+	advance(s, 700, b.Commit)
+	view := b.View()
+	advance(s, 720, b.Commit)
+	var image bytes.Buffer
+	if err := mvcc.WriteImage(&image, view); err != nil {
+		t.Fatal(err)
+	}
+	view.Close()
+	dir := t.TempDir()
+	b2, s2 := must(t, dir, 16<<20)
+	advance(s2, 30, b2.Commit)
+	if _, err := b2.Import(bytes.NewReader(image.Bytes()[:image.Len()-5])); !errors.Is(err, mvcc.ErrDamaged) {
+		t.Fatal(err)
+	}
+	if _, s2 := mustStore(t, b2); s2.Applied() != 0 {
+		t.Fatalf("after an import that failed: %v", s2.Applied())
+	}
+	meta, err := b2.Import(&image)
+	if err != nil || meta.Applied != 700 {
+		t.Fatal(meta, err)
+	}
+	b2.Close()
+	b2, s2 = must(t, dir, 16<<20)
+	defer b2.Close()
+	compare(t, s2)
+	advance(s2, 720, b2.Commit)
+	compare(t, s2)
+}
+
+func mustStore(t *testing.T, b *Backend) (*Backend, *mvcc.Store) {
+	t.Helper()
+	s, err := mvcc.Open(b, mvcc.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b, s
+}
+
+// TestCollect overwrites large values and gets their space back while it writes on.
+func TestCollect(t *testing.T) {
+	b, s := must(t, t.TempDir(), 16<<20)
+	defer b.Close()
+	advance(s, 50, b.Commit)
+	if err := b.Collect(); err != nil {
+		t.Fatal(err)
+	}
+	advance(s, 100, b.Commit)
+	compare(t, s)
+}

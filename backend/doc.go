@@ -1,0 +1,28 @@
+// Package backend keeps the records of the etcd key space (package mvcc) in Badger.
+//
+// # What survives what
+//
+// Commit does not wait for the disk: the ZAB log has every record already, and what is lost here is applied again. When the
+// process is killed nothing is lost. When the machine loses power, the newest batches may be, and Badger then may be without a
+// batch in the middle: it writes one file (a memtable's log) after another, and the system writes pages in any order. So
+// batches are numbered, each leaves its number in a ring of records, and Open refuses, with an error that wraps
+// mvcc.ErrDamaged, a directory in which the numbers since the last [Backend.Sync] are not all there. Then it is
+// to be filled again from a snapshot or another server ([Remove], [Backend.Import]); it is never served with a hole. What is
+// read is checked against Badger's check sums.
+//
+// Before logs are purged, Sync must have returned a zxid that they are not needed after.
+//
+// # Records besides mvcc's
+//
+//	j n(2)   the number (8) of the batch that is n modulo 65536
+//	s        the number of the last batch (8), and that of the last one known to be synced (8)
+//
+// A batch too large for one write of Badger is written in parts, of which the last has all but new changes: until it is
+// there, the others are above the revision of the state and count as nothing.
+//
+// # Memory
+//
+// Badger's defaults are for servers of their own: 64 MiB memtables, five of them, a 256 MiB cache. Here memtables have
+// 16 MiB, tables are not compressed and read through the system's page cache, and conflicts are not tracked, for there is one
+// writer.
+package backend

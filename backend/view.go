@@ -1,0 +1,58 @@
+package backend
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+
+	"github.com/dgraph-io/badger/v4"
+	"go.uber.org/zap"
+
+	"zebu/mvcc"
+)
+
+// View implements mvcc.Storage.
+func (b *Backend) View() mvcc.View { return view{b.db.NewTransaction(false)} }
+
+type view struct {
+	txn *badger.Txn
+}
+
+func (v view) Close() { v.txn.Discard() }
+
+func (v view) Get(key []byte, use func([]byte) error) (bool, error) {
+	item, err := v.txn.Get(key)
+	if errors.Is(err, badger.ErrKeyNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("read etcd storage: %w", err)
+	}
+	return true, item.Value(use)
+}
+
+func (v view) Scan(from, to []byte, visit func(key, value []byte) error) error {
+	it := v.txn.NewIterator(badger.IteratorOptions{PrefetchValues: false})
+	defer it.Close()
+	for it.Seek(from); it.Valid(); it.Next() {
+		item := it.Item()
+		key := item.Key()
+		if bytes.Compare(key, to) >= 0 {
+			return nil
+		}
+		if err := item.Value(func(value []byte) error { return visit(key, value) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// logger hands Badger's complaints on; what it tells of its work is for debugging.
+type logger struct {
+	log *zap.SugaredLogger
+}
+
+func (l logger) Errorf(format string, args ...any)   { l.log.Errorf("badger: "+format, args...) }
+func (l logger) Warningf(format string, args ...any) { l.log.Warnf("badger: "+format, args...) }
+func (l logger) Infof(format string, args ...any)    { l.log.Debugf("badger: "+format, args...) }
+func (l logger) Debugf(format string, args ...any)   { l.log.Debugf("badger: "+format, args...) }
