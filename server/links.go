@@ -239,10 +239,13 @@ func (e *ensemble) linkEvent(ev *transport.LinkEvent) {
 		}
 		e.close(ev.Link, ev.Err)
 		return
-	case !known && e.role == proto.Leading && len(ev.Packets) > 0:
+	case !known && e.role == proto.Leading && introduces(ev.Packets):
 		if id, known = e.greet(ev.Link, &ev.Packets[0]); !known {
 			return
 		}
+	case !known && e.role == proto.Leading:
+		e.close(ev.Link, errors.New("it does not say who it is"))
+		return
 	case !known:
 		return // of a role that is over
 	}
@@ -257,6 +260,12 @@ func (e *ensemble) linkEvent(ev *transport.LinkEvent) {
 	if ev.Snapshot != nil {
 		e.load(ev.Link, ev.Snapshot, ev.Packets[len(ev.Packets)-1].Zxid)
 	}
+}
+
+// introduces says whether packets begin as those of a new link do. Others are of a role that is over: a follower that a
+// reconfiguration has made the leader may still hear its old one.
+func introduces(packets []proto.QuorumPacket) bool {
+	return len(packets) > 0 && (packets[0].Type == proto.PacketFollowerInfo || packets[0].Type == proto.PacketObserverInfo)
 }
 
 // greet finds out which learner a new link is from: the first packet says so.
@@ -451,9 +460,7 @@ func (e *ensemble) configured(c *quorum.Config) error {
 		e.self = m
 	}
 	if e.self.Client != old.Client && e.self.Client != (proto.HostPort{}) {
-		if err := e.s.move(e.self.Client); err != nil {
-			return err
-		}
+		e.s.move(e.self.Client)
 	}
 	if slices.Equal(electionAddrs(e.self), electionAddrs(old)) {
 		e.mesh.SetPeers(transport.ElectionPeers(c, e.m.LastSeen()))

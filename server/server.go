@@ -140,31 +140,38 @@ func (s *Server) Addr() net.Addr {
 	return s.listener.Addr()
 }
 
-// move listens for clients at another address, which a reconfiguration has given this server. Connections stay.
-func (s *Server) move(addr proto.HostPort) error {
+// move listens for clients at another address, which a reconfiguration has given this server. Connections stay. If that cannot be
+// done, clients are served where they were: an ensemble must not lose a server to an address that somebody mistyped.
+func (s *Server) move(addr proto.HostPort) {
 	c := s.cfg.Client
 	c.Addr = conf.Address(addr.Host, addr.Port)
 	s.listening.Lock()
 	defer s.listening.Unlock()
 	if s.ending.Load() {
-		return nil
+		return
 	}
-	old := s.listener
-	if a, ok := old.Addr().(*net.TCPAddr); ok && a.Port == addr.Port {
-		old.Close() // the new one may stand for the same
-		old = nil
+	before, _ := s.listener.Addr().(*net.TCPAddr)
+	same := before != nil && before.Port == addr.Port
+	if same {
+		s.listener.Close() // the new one may stand for the same
 	}
 	ln, err := listen(c)
 	if err != nil {
-		return err
-	}
-	if old != nil {
-		old.Close()
+		s.log.Error("cannot serve clients where the ensemble's configuration says", zap.Error(err))
+		if !same {
+			return
+		}
+		c.Addr = conf.Address(before.IP.String(), before.Port)
+		if ln, err = listen(c); err != nil {
+			s.log.Error("cannot serve new clients", zap.Error(err))
+			return
+		}
+	} else if !same {
+		s.listener.Close()
 	}
 	s.listener = ln
 	s.tasks.Go(func() { s.accept(ln) })
 	s.log.Info("listening for clients", zap.Stringer("address", ln.Addr()))
-	return nil
 }
 
 // now is the server's monotonic clock in milliseconds.
