@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -340,6 +341,58 @@ func TestChroot(t *testing.T) {
 	}
 	if got := run(t, o, "", "listquota", "/app/a"); got.code != 0 {
 		t.Error(got.err)
+	}
+}
+
+// TestExpiredSession loses a session between two commands: the next command says so and goes on with a new one.
+func TestExpiredSession(t *testing.T) {
+	o := bench(t)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	cut := make(chan struct{})
+	go func() {
+		for i := 0; ; i++ {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			if i == 1 { // the session is not known any more
+				c.Read(make([]byte, 100))
+				c.Write([]byte{3: 37, 40: 0})
+				c.Close()
+				continue
+			}
+			server, err := net.Dial("tcp", o.Server)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			go func() { io.Copy(server, c); server.Close() }()
+			go func() { io.Copy(c, server); c.Close() }()
+			if i == 0 {
+				go func() { <-cut; c.Close() }()
+			}
+		}
+	}()
+	in, say := io.Pipe()
+	out := &lockedBuffer{more: make(chan struct{}, 1)}
+	code := make(chan int, 1)
+	go func() {
+		code <- Run(t.Context(), Options{Server: l.Addr().String(), In: in, Out: out, Err: out, Compat: true})
+	}()
+	fmt.Fprintln(say, "get /app")
+	out.await(t, "root")
+	close(cut)
+	out.await(t, "state:Expired")
+	fmt.Fprintln(say, "get /app/b")
+	out.await(t, "This is a new session.")
+	out.await(t, "two words")
+	say.Close()
+	if got := <-code; got != 0 {
+		t.Errorf("exit code %d", got)
 	}
 }
 

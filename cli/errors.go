@@ -135,7 +135,7 @@ var hints = map[proto.ErrCode]string{
 	proto.ErrQuotaExceeded:           "listquota PATH shows the limit and what is used.",
 	proto.ErrNoWatcher:               "This session has no such watch there.",
 	proto.ErrNotReadOnly:             "The server is cut off from its quorum and only reads.",
-	proto.ErrSessionExpired:          "connect opens a new session.",
+	proto.ErrSessionExpired:          "Its ephemeral nodes and watches are gone. The next command opens a new session.",
 }
 
 // describe turns an error into what is told of it.

@@ -18,7 +18,7 @@ import (
 
 // What a connection can end with, besides errors of the network.
 var (
-	errRefused    = errors.New("the server closed the connection instead of opening a session: it may be starting, electing a leader, or limiting clients")
+	errRefused    = errors.New("the server closed the connection instead of opening a session: it may be starting, electing a leader, limiting clients, or behind what this session has seen")
 	errExpired    = errors.New("session expired")
 	errOutOfOrder = errors.New("a reply out of order")
 	errHungUp     = errors.New("the server closed the connection")
