@@ -35,8 +35,10 @@ func leader(c *commands, _ *request) reply {
 func observers(c *commands, _ *request) reply {
 	all := list{}
 	synced := 0
-	if e := c.Report.Ensemble(); e != nil && e.Leading != nil {
-		synced = e.Leading.SyncedObservers
+	if e := c.Report.Ensemble(); e != nil && (e.Leading != nil || e.ServesObservers) {
+		if synced = e.SyncedObservers; e.Leading != nil {
+			synced = e.Leading.SyncedObservers
+		}
 		for _, o := range c.Report.Observers() {
 			all = append(all, object{
 				{"remote_socket_address", "/" + o.Remote}, {"sid", int64(o.ID)}, {"established", status.Millis(o.Established)},

@@ -151,10 +151,8 @@ func (l *loader) checkTLS() {
 			l.warn(l.c.settings["secureClientPort"].Source, "secureClientPort", tlsLater+"; the port stays closed, clientPort is served")
 		}
 	}
-	for _, key := range []string{"sslQuorum", "portUnification"} {
-		if set, given := l.c.settings[key]; given && strings.EqualFold(set.Value, "true") {
-			l.warn(set.Source, key, tlsLater)
-		}
+	if set, given := l.c.settings["sslQuorum"]; given && strings.EqualFold(set.Value, "true") && l.c.Distributed() {
+		l.refuse("sslQuorum", tlsLater+", and servers would talk to each other in plain text")
 	}
 	const force = "admin.forceHttps"
 	if set, given := l.c.props["zookeeper."+force]; given && strings.EqualFold(set.Value, "true") && l.c.Admin.Enabled {

@@ -208,6 +208,7 @@ func TestRefused(t *testing.T) {
 		{"enforce unknown", base + "enforce.auth.enabled=true\nenforce.auth.schemes=digest,sasl\n", `scheme "sasl" is not available`},
 		{"require SASL", base + "sessionRequireClientSASLAuth=true\n", `sessionRequireClientSASLAuth=true: scheme "sasl" is not available`},
 		{"quorum SASL", base + "quorum.auth.serverRequireSasl=true\n", "quorum.auth.enableSasl must be true"},
+		{"plain text between servers", base + "sslQuorum=true\nstandaloneEnabled=false\n", "zoo.cfg:3: sslQuorum=true: not supported yet: TLS"},
 		{"no such file", base + "dynamicConfigFile=/nowhere\n", "dynamicConfigFile=/nowhere: read: "},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -243,7 +244,10 @@ zebu.nothing=1
 admin.forceHttps=true
 jvm.pause.monitor=true
 serverCnxnFactory=org.apache.zookeeper.server.NettyServerCnxnFactory
-`, Options{Define: []string{"zookeeper.tickTime=5", "snapCount=9", "file.encoding=UTF-8", "zookeeper.log.dir=/x"}})
+syncEnabled=TRUE
+sslQuorum=false
+portUnification=true
+`, Options{Define: []string{"zookeeper.observer.syncEnabled=false", "zookeeper.tickTime=5", "snapCount=9", "file.encoding=UTF-8", "zookeeper.log.dir=/x"}})
 	var got []string
 	for _, w := range c.Warnings() {
 		got = append(got, w.String())
@@ -270,6 +274,8 @@ serverCnxnFactory=org.apache.zookeeper.server.NettyServerCnxnFactory
 		"zoo.cfg:18: admin.forceHttps: not supported yet: TLS",
 		"zoo.cfg:18: admin.forceHttps: the AdminServer stays off",
 		"zoo.cfg:19: jvm.pause.monitor: has no effect",
+		"zoo.cfg:23: portUnification: not supported yet: TLS",
+		"-D: observer.syncEnabled: has no effect: an observer always keeps its log",
 		"-D: zookeeper.tickTime: has no effect: ZooKeeper reads tickTime from zoo.cfg only",
 		"-D: snapCount: has no effect: the property's name is zookeeper.snapCount",
 	} {
@@ -277,7 +283,7 @@ serverCnxnFactory=org.apache.zookeeper.server.NettyServerCnxnFactory
 			t.Errorf("missing: %s", want)
 		}
 	}
-	if len(got) != 20 {
+	if len(got) != 22 {
 		t.Errorf("%d warnings:\n%s", len(got), strings.Join(got, "\n"))
 	}
 	if c.Limits.MaxClientCnxns != 2 || c.Snapshot.Retain != 3 || c.Admin.Enabled || c.Snapshot.Count != 100000 || c.Limits.MaxBuffer != 0xfffff {
@@ -318,11 +324,11 @@ func TestPrecedence(t *testing.T) {
 			}
 		})
 	}
-	c := mustLoad(t, base+"syncEnabled=true\nmultiAddress.enabled=true\n", Options{
-		Define: []string{"zookeeper.observer.syncEnabled=false", "zookeeper.multiAddress.enabled=false", "fsync.warningthresholdms=5"},
+	c := mustLoad(t, base+"multiAddress.enabled=true\n", Options{
+		Define: []string{"zookeeper.multiAddress.enabled=false", "fsync.warningthresholdms=5"},
 	})
-	if c.Quorum.SyncEnabled || !c.Quorum.MultiAddress || c.Log.FsyncWarn != 5*time.Millisecond {
-		t.Errorf("syncEnabled %v, multiAddress %v, fsync warning %v", c.Quorum.SyncEnabled, c.Quorum.MultiAddress, c.Log.FsyncWarn)
+	if !c.Quorum.MultiAddress || c.Log.FsyncWarn != 5*time.Millisecond {
+		t.Errorf("multiAddress %v, fsync warning %v", c.Quorum.MultiAddress, c.Log.FsyncWarn)
 	}
 }
 

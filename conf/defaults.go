@@ -30,10 +30,10 @@ func javaDefaults() *Config {
 	c.Metrics = Metrics{Addr: Address("", 7000), ExportJVM: true}
 	c.Quorum = Quorum{
 		ServerID: -1, CommitLogCount: 500, SnapshotSizeFactor: 0.33,
-		SyncEnabled: true, Standalone: true, MultiAddressCheck: true, MultiAddressCheckTimeout: time.Second,
+		Standalone:   true,
 		LeaderServes: true, ConnTimeout: 5 * time.Second, HandshakeTimeout: -ms, BindRetries: 3,
 		MinNotification: 200 * ms, MaxNotification: time.Minute, MaxTimeToWaitForEpoch: -ms,
-		MaxConcurrentSnapSyncs: 10, MaxConcurrentDiffSyncs: 100, LeaderConnectDelay: 100 * ms,
+		MaxConcurrentSnapSyncs: 10, MaxConcurrentDiffSyncs: 100, LeaderConnectDelay: 100 * ms, ObserverMasterCache: 32 << 20,
 		ObserverElectionDelay: 200 * ms, LeaderNoDelay: true, FollowerNoDelay: true,
 		SASLServerSection: "QuorumServer", SASLLearnerSection: "QuorumLearner",
 	}

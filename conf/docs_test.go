@@ -52,7 +52,8 @@ const docsMiddle = `| ` + "`server.N`, `group.N`, `weight.N`" + ` | zoo.cfg or t
 
 ## Keys without an effect
 
-Each of these is answered with a warning that says why, except those that stock scripts pass to every server.
+Each of these is answered with a warning that says why, except those that stock scripts pass to every server, and values that
+ask for nothing but what zebu does anyway.
 
 | key | why |
 |---|---|

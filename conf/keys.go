@@ -22,7 +22,8 @@ const (
 )
 
 // keyDef is one key of the table. A key with a value is honoured. One without is answered with a warning made of its
-// note, unless it is silent: then it comes from stock scripts, concerns only the Java machine, and means nothing here.
+// note, unless it is silent: then it comes from stock scripts, concerns only the Java machine, and means nothing here. Nor is
+// there a warning if its value is the one that asks for nothing else than what zebu does.
 type keyDef struct {
 	name   string // ends in "." for a family of keys
 	scope  scope
@@ -30,6 +31,7 @@ type keyDef struct {
 	value  func(*Config) value
 	note   string
 	silent bool
+	same   string
 }
 
 // property is the full name of the system property of d, "" if it has none.
@@ -171,17 +173,12 @@ var quorumKeys = []keyDef{
 	{name: "electionAlg", value: func(*Config) value { return onlyValue("3") }},
 	{name: "peerType", value: func(c *Config) value { return choiceValue{&c.Quorum.Observer, "participant", "observer"} }},
 	{name: "observerMasterPort", value: func(c *Config) value { return whole(&c.Quorum.ObserverMasterPort, math.MinInt32) }},
-	{name: "syncEnabled", alias: "zookeeper.observer.syncEnabled", value: func(c *Config) value { return boolValue{&c.Quorum.SyncEnabled} }},
 	{name: "quorumListenOnAllIPs", value: func(c *Config) value { return boolValue{&c.Quorum.ListenOnAllIPs} }},
 	{name: "standaloneEnabled", value: func(c *Config) value { return boolValue{&c.Quorum.Standalone} }},
 	{name: "reconfigEnabled", value: func(c *Config) value { return boolValue{&c.Quorum.Reconfig} }},
 	{name: "dynamicConfigFile", value: func(c *Config) value { return pathValue{&c.Quorum.DynamicFile} }},
 	{name: "oraclePath", value: func(c *Config) value { return pathValue{&c.Quorum.OraclePath} }},
 	{name: "multiAddress.enabled", scope: inBoth, value: func(c *Config) value { return boolValue{&c.Quorum.MultiAddress} }},
-	{name: "multiAddress.reachabilityCheckEnabled", scope: inBoth, value: func(c *Config) value { return boolValue{&c.Quorum.MultiAddressCheck} }},
-	{name: "multiAddress.reachabilityCheckTimeoutMs", scope: inBoth, value: func(c *Config) value { return millis(&c.Quorum.MultiAddressCheckTimeout, 1) }},
-	{name: "sslQuorum", value: func(c *Config) value { return boolValue{&c.Quorum.SSL} }},
-	{name: "portUnification", value: func(c *Config) value { return boolValue{&c.Quorum.PortUnification} }},
 	{name: "quorum.auth.enableSasl", value: func(c *Config) value { return boolValue{&c.Quorum.SASL} }},
 	{name: "quorum.auth.serverRequireSasl", value: func(c *Config) value { return boolValue{&c.Quorum.SASLServerRequired} }},
 	{name: "quorum.auth.learnerRequireSasl", value: func(c *Config) value { return boolValue{&c.Quorum.SASLLearnerRequired} }},
@@ -194,7 +191,6 @@ var quorumTuning = []keyDef{
 	{name: "snapshotSizeFactor", scope: asProperty, value: func(c *Config) value { return anyFloat{&c.Quorum.SnapshotSizeFactor} }},
 	{name: "localSessionsEnabled", value: func(c *Config) value { return boolValue{&c.Quorum.LocalSessions} }},
 	{name: "localSessionsUpgradingEnabled", value: func(c *Config) value { return boolValue{&c.Quorum.LocalSessionsUpgrading} }},
-	{name: "enableEagerACLCheck", scope: asProperty, value: func(c *Config) value { return boolValue{&c.Quorum.EagerACLCheck} }},
 	{name: "leaderServes", scope: asProperty, value: func(c *Config) value { return yesNoValue{&c.Quorum.LeaderServes} }},
 	{name: "cnxTimeout", scope: asProperty, value: func(c *Config) value { return millis(&c.Quorum.ConnTimeout, 1) }},
 	{name: "quorumCnxnTimeoutMs", scope: asProperty, value: func(c *Config) value { return millis(&c.Quorum.HandshakeTimeout, -1) }},
@@ -207,6 +203,7 @@ var quorumTuning = []keyDef{
 	{name: "leaderConnectDelayDuringRetryMs", scope: asProperty, value: func(c *Config) value { return millis(&c.Quorum.LeaderConnectDelay, 0) }},
 	{name: "observer.reconnectDelayMs", scope: asProperty, value: func(c *Config) value { return millis(&c.Quorum.ObserverReconnectDelay, 0) }},
 	{name: "observer.election.DelayMs", scope: asProperty, value: func(c *Config) value { return millis(&c.Quorum.ObserverElectionDelay, 0) }},
+	{name: "observerMaster.sizeLimit", scope: asProperty, value: func(c *Config) value { return whole(&c.Quorum.ObserverMasterCache, 1) }},
 	{name: "tcpKeepAlive", scope: asProperty, value: func(c *Config) value { return boolValue{&c.Quorum.KeepAlive} }},
 	{name: "leader.nodelay", scope: bare, value: func(c *Config) value { return boolValue{&c.Quorum.LeaderNoDelay} }},
 	{name: "follower.nodelay", scope: bare, value: func(c *Config) value { return boolValue{&c.Quorum.FollowerNoDelay} }},

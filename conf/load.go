@@ -192,11 +192,6 @@ func (l *loader) apply() {
 
 // setting returns what was given for d.
 func (l *loader) setting(d *keyDef) (Setting, bool) {
-	if d.scope == inFile && d.alias != "" { // the property has the last word, where there is one
-		if set, ok := l.c.props[d.alias]; ok {
-			return set, true
-		}
-	}
 	if set, ok := l.c.settings[d.name]; ok {
 		return set, true
 	}

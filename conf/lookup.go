@@ -43,12 +43,12 @@ func isFamily(name string) bool {
 // noteTheRest warns of every key and property given that no field took.
 func (l *loader) noteTheRest() {
 	for _, key := range sortedKeys(l.c.settings) {
-		if d := find(key); d != nil && d.value == nil && !d.silent {
+		if d := find(key); d != nil && d.warns(l.c.settings[key].Value) {
 			l.warn(l.c.settings[key].Source, key, d.note)
 		}
 	}
 	for _, name := range sortedKeys(l.c.props) {
-		l.noteProperty(name, l.c.props[name].Source)
+		l.noteProperty(name, l.c.props[name])
 	}
 	slices.SortStableFunc(l.c.warnings, func(a, b Warning) int {
 		if a.Source.Kind != b.Source.Kind {
@@ -59,7 +59,8 @@ func (l *loader) noteTheRest() {
 }
 
 // noteProperty warns of one property, unless it is honoured, silent or none of ZooKeeper's.
-func (l *loader) noteProperty(name string, src Source) {
+func (l *loader) noteProperty(name string, set Setting) {
+	src := set.Source
 	short, ofZooKeeper := strings.CutPrefix(name, "zookeeper.")
 	d := find(short)
 	switch {
@@ -80,9 +81,14 @@ func (l *loader) noteProperty(name string, src Source) {
 		if d.value != nil {
 			l.warn(src, name, "has no effect: the property's name is zookeeper."+name)
 		}
-	case d.value == nil && !d.silent:
+	case d.warns(set.Value):
 		l.warn(src, short, d.note)
 	}
+}
+
+// warns says whether a value of the key is answered with a warning.
+func (d *keyDef) warns(text string) bool {
+	return d.value == nil && !d.silent && (d.same == "" || !strings.EqualFold(text, d.same))
 }
 
 // isOurs says whether a name is in zebu's own name spaces.

@@ -12,6 +12,8 @@ const (
 	noTracker    = "has no effect: it tunes a debugging aid of ZooKeeper's leader"
 	noPathStats  = "not supported: ZooKeeper's per-path request statistics are not kept"
 	learnerLater = "has no effect: links to learners never block here"
+	alwaysKeeps  = "has no effect: an observer always keeps its log and snapshots"
+	allAddresses = "has no effect: all addresses of a server are tried at once, and the first that answers is used"
 	forJVM       = "has no effect: it concerns the Java virtual machine"
 	guideOnly    = "ZooKeeper's guide names this key, but no ZooKeeper reads it; write "
 )
@@ -25,6 +27,13 @@ var unhonoured = []keyDef{
 	{name: "request_throttle_drop_stale", scope: asProperty, note: noStalls},
 	{name: "request_stale_connection_check", scope: asProperty, note: noStalls},
 	{name: "request_stale_latency_check", scope: asProperty, note: "not supported: requests that waited long are carried out; throttled_op_wait_time refuses them"},
+	{name: "syncEnabled", note: alwaysKeeps, same: "true"},
+	{name: "observer.syncEnabled", scope: asProperty, note: alwaysKeeps, same: "true"},
+	{name: "multiAddress.reachabilityCheckEnabled", scope: inBoth, note: allAddresses, same: "true"},
+	{name: "multiAddress.reachabilityCheckTimeoutMs", scope: inBoth, note: allAddresses},
+	{name: "enableEagerACLCheck", scope: asProperty, note: "has no effect: the leader checks ACLs, once, in the state that the write meets; clients are answered the same", same: "false"},
+	{name: "sslQuorum", note: tlsLater, same: "false"},
+	{name: "portUnification", note: tlsLater, same: "false"},
 	{name: "quorum.cnxn.threads.size", note: noPipeline},
 	{name: "maxBatchSize", scope: asProperty, note: "has no effect: a batch is bounded by its bytes"},
 	{name: "flushDelay", scope: asProperty, note: noTimers},
@@ -60,7 +69,6 @@ var unhonoured = []keyDef{
 	{name: "learner.closeSocketAsync", scope: asProperty, alias: "learner.closeSocketAsync", note: learnerLater},
 	{name: "leader.closeSocketAsync", scope: asProperty, alias: "leader.closeSocketAsync", note: learnerLater},
 	{name: "learner.asyncSending", scope: asProperty, alias: "learner.asyncSending", note: learnerLater},
-	{name: "observerMaster.sizeLimit", scope: asProperty, note: "not supported yet: observer masters come with the ensemble"},
 	{name: "audit.impl.class", scope: asProperty, note: "not supported: audit lines go to zebu's own log; a Java class cannot be loaded"},
 	{name: "admin.httpVersion", scope: asProperty, note: "has no effect: the AdminServer speaks HTTP/1.0 and HTTP/1.1"},
 	{name: "admin.portUnification", scope: asProperty, note: tlsLater + "; the AdminServer answers plain HTTP"},

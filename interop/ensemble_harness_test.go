@@ -56,6 +56,7 @@ func memberPort(t *testing.T) int {
 type seat struct {
 	id                       int
 	observer                 bool
+	host                     string // for the other members
 	dir                      string
 	quorum, election, client int // ports
 	maker                    peers.Maker
@@ -73,7 +74,7 @@ func (m *seat) spec(quorumPort int) string {
 	if m.observer {
 		role = "observer"
 	}
-	return fmt.Sprintf("127.0.0.1:%d:%d:%s;127.0.0.1:%d", quorumPort, m.election, role, m.client)
+	return fmt.Sprintf("%s:%d:%d:%s;127.0.0.1:%d", m.host, quorumPort, m.election, role, m.client)
 }
 
 // sinceStart is what the server has printed since its last start.
@@ -130,7 +131,7 @@ func (e *ensemble) add(kind string) *seat {
 	e.t.Helper()
 	name, observer := strings.CutSuffix(kind, "+o")
 	m := &seat{
-		id: len(e.members) + 1, observer: observer, dir: e.t.TempDir(), maker: makerOf(e.t, name),
+		id: len(e.members) + 1, observer: observer, host: "127.0.0.1", dir: e.t.TempDir(), maker: makerOf(e.t, name),
 		quorum: memberPort(e.t), election: memberPort(e.t), client: memberPort(e.t),
 	}
 	e.members = append(e.members, m)

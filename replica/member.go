@@ -20,12 +20,17 @@ type MemberOptions struct {
 	Rules     quorum.Rules   // for reconfigurations
 	Reconfig  bool           // reconfigEnabled
 	LogSync   bool           // learners may be synchronised from the log on disk
+	SnapSync  bool           // learners are sent snapshots only (forceSnapshotSync)
 	ReadOnly  bool           // readonlymode.enabled: serve reads while there is no leader for long
-	Timing    zab.Timing
+	Oracle    bool           // there is an oracle to ask; see [Member.AsksOracle]
+	// ObserverCache is that of [zab.ObserverMasterOptions]; 0: as a follower, this server serves no observers.
+	ObserverCache int
+	Timing        zab.Timing
 	// MinNotification and MaxNotification are those of [election.Options], MaxSnapSyncs and MaxDiffSyncs those of
 	// [zab.LeaderOptions].
 	MinNotification, MaxNotification proto.Millis
 	MaxSnapSyncs, MaxDiffSyncs       int
+	EpochWait                        proto.Millis
 }
 
 // Disk is what a member finds on its disk besides the state.
@@ -63,11 +68,16 @@ type Member struct {
 	phase    phase
 	leader   *zab.Leader
 	learner  *zab.Learner
+	master   *zab.ObserverMaster // of a follower that serves observers
 	leaderID proto.ServerID
 	serving  bool
 	since    proto.Millis // when the election began
 	reading  bool         // read-only service has begun
 	staging  *Replica     // the leader's snapshot, beside the state
+	pause    proto.Millis // before the next election
+	electAt  proto.Millis // when that is over, 0 if there is none
+	askAt    proto.Millis // when the oracle is to be asked again
+	granted  bool         // what the oracle has said in this election
 	arena    []byte       // transactions being planned lie here until they are forgotten
 
 	owners    map[proto.ServerID]session.Owner // of learners' links
@@ -126,6 +136,9 @@ type Ready struct {
 	Config *quorum.Config
 	// Deliver says that there is something for [Member.Deliver] to do.
 	Deliver bool
+	// Observers says, once, that this follower serves observers from now on, until its role ends: their links are reported
+	// like those of a leader's learners.
+	Observers bool
 	// DeliverFirst says that writes and messages need what Deliver brings about: the views for SNAP messages, or the state
 	// that is to be installed.
 	DeliverFirst bool
@@ -161,6 +174,21 @@ func (m *Member) rest() {
 	m.current = max(m.current, m.r.applied.Epoch())
 	m.accepted = max(m.accepted, m.current)
 	m.appended, m.durable = m.r.applied, m.r.applied
+	m.granted = false
+	m.el.SetOracle(m.now(), quorum.Oracle{})
+}
+
+// DelayElection lets a time pass between the end of the role that this server has or is about to take and the election
+// after that: observers are many, and should not come back all at once (observer.election.DelayMs).
+func (m *Member) DelayElection(d proto.Millis) { m.pause = d }
+
+// lookAgain begins an election, perhaps after a pause.
+func (m *Member) lookAgain() {
+	if m.pause > 0 {
+		m.electAt, m.pause = m.now()+m.pause, 0
+		return
+	}
+	m.elect()
 }
 
 // elect begins an election.
@@ -176,6 +204,10 @@ func (m *Member) elect() {
 func (m *Member) Advance(now Clock) {
 	m.r.Advance(now)
 	m.el.Tick(m.now())
+	if m.electAt != 0 && m.now() >= m.electAt {
+		m.electAt = 0
+		m.elect()
+	}
 	if m.o.ReadOnly && m.phase == electing && !m.reading && m.now() >= m.since+m.patience() {
 		m.reading, m.begin = true, true
 	}
@@ -184,6 +216,9 @@ func (m *Member) Advance(now Clock) {
 		m.leader.Tick(m.now())
 	case m.learner != nil:
 		m.learner.Tick(m.now())
+		if m.master != nil {
+			m.master.Tick(m.now())
+		}
 	}
 }
 
@@ -195,7 +230,11 @@ func (m *Member) Tick() { m.r.Tick() }
 
 // Notified takes a notification. The error is for the log.
 func (m *Member) Notified(from proto.ServerID, n *proto.Notification) error {
-	return m.el.Recv(m.now(), from, n)
+	err := m.el.Recv(m.now(), from, n)
+	if m.leader != nil && n.State == proto.Looking {
+		m.leader.Looking(from)
+	}
+	return err
 }
 
 // PeerUp says that the mesh has a connection to a peer.
@@ -203,9 +242,6 @@ func (m *Member) PeerUp(id proto.ServerID) { m.el.PeerUp(m.now(), id) }
 
 // PeerDown says that a peer's election port refuses connections.
 func (m *Member) PeerDown(id proto.ServerID) { m.el.PeerDown(m.now(), id) }
-
-// SetOracle says what is known of the oracle of an ensemble of two.
-func (m *Member) SetOracle(o quorum.Oracle) { m.el.SetOracle(m.now(), o) }
 
 // LinkUp says that there is a link: to the leader, or from a learner, in place of an older one of the same server if there
 // was one.
@@ -218,6 +254,8 @@ func (m *Member) LinkUp(id proto.ServerID) {
 	case m.phase == dialing && id == m.leaderID:
 		m.phase = engaged
 		m.learner = zab.NewLearner(m.learnerOptions(), m.now())
+	case m.master != nil && id != m.leaderID:
+		m.master.LinkUp(id)
 	}
 }
 
@@ -242,10 +280,12 @@ func (m *Member) LinkDown(id proto.ServerID, err error) {
 		}
 	case m.learner != nil && id == m.leaderID:
 		m.learner.LinkDown()
+	case m.master != nil:
+		m.master.LinkDown(id)
 	case m.phase == dialing && id == m.leaderID:
 		m.role = &Role{State: proto.Looking, Err: err}
 		m.rest()
-		m.elect()
+		m.lookAgain()
 	}
 }
 
@@ -256,6 +296,8 @@ func (m *Member) Recv(from proto.ServerID, p proto.QuorumPacket) {
 		m.leader.Recv(from, p)
 	case m.learner != nil && from == m.leaderID:
 		m.learner.Recv(p)
+	case m.master != nil:
+		m.master.Recv(from, p)
 	}
 }
 
@@ -305,15 +347,21 @@ func (m *Member) CannotTruncate() {
 
 // LogAnswer answers a query about the log on disk.
 func (m *Member) LogAnswer(q zab.LogQuery, a zab.LogAnswer) {
-	if m.leader != nil {
+	switch {
+	case m.leader != nil:
 		m.leader.LogAnswer(q, a)
+	case m.master != nil:
+		m.master.LogAnswer(q, a)
 	}
 }
 
 // SnapshotSent says that all of a snapshot has gone to a learner.
 func (m *Member) SnapshotSent(id proto.ServerID) {
-	if m.leader != nil {
+	switch {
+	case m.leader != nil:
 		m.leader.SnapshotSent(id)
+	case m.master != nil:
+		m.master.SnapshotSent(id)
 	}
 }
 

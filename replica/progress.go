@@ -19,13 +19,19 @@ func (m *Member) Stage() (stage zab.Stage, engaged bool) {
 	return zab.Discovery, true
 }
 
-// Census counts the learners, if this server leads.
+// Census counts the learners, if this server leads, or the observers that it serves as a follower.
 func (m *Member) Census() zab.Census {
-	if m.leader == nil {
-		return zab.Census{}
+	switch {
+	case m.leader != nil:
+		return m.leader.Census()
+	case m.master != nil:
+		return m.master.Census()
 	}
-	return m.leader.Census()
+	return zab.Census{}
 }
+
+// ServesObservers says whether this server is a follower that serves observers.
+func (m *Member) ServesObservers() bool { return m.master != nil }
 
 // LocalTracker returns the expiry tracker of local sessions, nil if there are none.
 func (r *Replica) LocalTracker() *session.Tracker { return r.locals }

@@ -34,18 +34,16 @@ func (m *Member) Ready() Ready {
 	case m.leader != nil:
 		z = m.leader.Ready()
 	case m.learner != nil:
-		for i := range m.r.upstream.packets {
-			m.learner.Send(m.r.upstream.packets[i])
-		}
-		clear(m.r.upstream.packets)
-		m.r.upstream.packets = m.r.upstream.packets[:0]
+		m.sendUp()
 		z = m.learner.Ready()
+		m.withMaster(&z)
 	}
 	if z.Wake != 0 {
 		out.Wake = z.Wake
 	} else if m.o.ReadOnly && m.phase == electing && !m.reading {
-		out.Wake = min(out.Wake, m.since+m.patience())
+		out.Wake = sooner(out.Wake, m.since+m.patience())
 	}
+	out.Wake = sooner(out.Wake, m.electAt)
 	m.deliveries, m.delivered = z.Deliver, 0
 	out.Messages, out.Drop, out.Queries = z.Messages, append(z.Drop, m.broken...), z.Queries
 	m.broken = m.broken[:0]
@@ -55,6 +53,7 @@ func (m *Member) Ready() Ready {
 	}
 	if z.Serving {
 		m.serve(z.Leader)
+		out.Observers = m.master != nil
 	}
 	if z.Ended != nil && m.phase == engaged {
 		m.finish(z.Ended)
@@ -63,6 +62,14 @@ func (m *Member) Ready() Ready {
 	out.Role, m.role = m.role, nil
 	out.Config, m.inForce = m.inForce, nil
 	return out
+}
+
+// sooner is the earlier of two times, of which 0 is none.
+func sooner(a, b proto.Millis) proto.Millis {
+	if a == 0 || b == 0 {
+		return max(a, b)
+	}
+	return min(a, b)
 }
 
 // Empty says whether there is nothing to do but to wait.
@@ -85,7 +92,8 @@ func (m *Member) take(d *election.Decision) {
 	m.phase = engaged
 	m.leader = zab.NewLeader(zab.LeaderOptions{
 		ID: m.o.ID, AcceptedEpoch: m.accepted, CurrentEpoch: m.current, Last: m.r.applied, Log: m.log,
-		Committed: m.committed, LastSeen: m.lastSeen, Reconfig: m.o.Reconfig, LogSync: m.o.LogSync, Timing: m.o.Timing,
+		Committed: m.committed, LastSeen: m.lastSeen, Reconfig: m.o.Reconfig, LogSync: m.o.LogSync, SnapSync: m.o.SnapSync,
+		Oracle: m.o.Oracle, Granted: m.granted, EpochWait: m.o.EpochWait, Timing: m.o.Timing,
 		MaxSnapSyncs: m.o.MaxSnapSyncs, MaxDiffSyncs: m.o.MaxDiffSyncs,
 	}, m.now())
 	m.role = &Role{State: proto.Leading, Leader: m.o.ID}
@@ -172,6 +180,7 @@ func (m *Member) serve(designated proto.ServerID) {
 		leader = designated
 	} else {
 		m.el.Synced(m.learner.Epoch())
+		m.serveObservers()
 	}
 	// A later one may have been committed meanwhile. The same one may be in force already, from a notification: it is
 	// not done with on disk before it is activated.
@@ -188,6 +197,9 @@ func (m *Member) activate(a activation) {
 		m.lastSeen = nil
 	}
 	m.el.SetConfigs(m.now(), m.committed, m.lastSeen)
+	if m.master != nil {
+		m.master.SetConfig(m.committed)
+	}
 	member := a.config.Member(m.o.ID)
 	observer := member != nil && member.Observer
 	switch {
@@ -203,7 +215,7 @@ func (m *Member) activate(a activation) {
 func (m *Member) finish(err error) {
 	m.phase, m.serving, m.begin, m.end = ending, false, false, true
 	m.refetch = m.refetch || errors.Is(err, zab.ErrNoHistory)
-	m.offered = nil
+	m.offered, m.master = nil, nil
 	m.role = &Role{State: proto.Looking, Err: err}
 }
 
@@ -260,7 +272,10 @@ func (m *Member) deliver(d *zab.Delivery) error {
 			}
 			m.activation = &activation{c, d.Leader, d.Txn.Zxid}
 		}
-		return m.r.Apply(d.Txn.Data)
+		if err := m.r.Apply(d.Txn.Data); err != nil || m.master == nil {
+			return err
+		}
+		return m.master.Committed(d)
 	case zab.Replay:
 		return m.r.replay(d.Txn.Data)
 	case zab.View:
@@ -269,6 +284,7 @@ func (m *Member) deliver(d *zab.Delivery) error {
 		switch {
 		case m.leader != nil || d.Packet.Type == proto.PacketPing:
 			m.passed = append(m.passed, *d)
+		case m.master != nil && m.observersAnswer(d.Packet):
 		case d.Packet.Type == proto.PacketSync:
 			return m.r.synced()
 		case d.Packet.Type == proto.PacketRevalidate:
@@ -296,6 +312,9 @@ func (m *Member) Continue() {
 		} else if m.learner != nil {
 			p := m.passed[i].Packet
 			p.Data = m.r.touches()
+			if m.master != nil {
+				p.Data = m.master.AppendTouches(p.Data)
+			}
 			m.learner.Send(p)
 		}
 		m.passed[i] = zab.Delivery{}
@@ -326,9 +345,10 @@ func (m *Member) moveOn() {
 	m.succession = nil
 	m.rest()
 	if s == nil {
-		m.elect()
+		m.lookAgain()
 		return
 	}
+	m.pause = 0
 	m.el.Designate(s.leader, s.zxid)
 	m.take(&election.Decision{State: m.el.State(), Vote: m.el.Vote()})
 }

@@ -33,6 +33,8 @@ type part struct {
 	stage             status.Stage
 	leads             time.Time // when leadership began
 	census            zab.Census
+	master            proto.ServerID // whom an observer learns from
+	hosts             bool           // serves observers as a follower
 }
 
 // linkEvents is how many events of quorum links may wait for the loop; their readers wait beyond that.
@@ -51,6 +53,7 @@ type ensemble struct {
 
 	role     proto.PeerState // Looking: no links
 	listener *transport.Listener
+	masters  masters
 	dialing  context.CancelFunc // ends the attempt to connect to the leader
 	links    map[proto.ServerID]*transport.Link
 	peers    map[*transport.Link]proto.ServerID
@@ -109,10 +112,11 @@ func newEnsemble(l *loop, disk replica.Disk) (*ensemble, error) {
 	}
 	e.m = replica.NewMember(replica.MemberOptions{
 		ID: q.ServerID, Committed: &q.Config, LastSeen: q.LastSeen, Reconfig: q.Reconfig, LogSync: q.SnapshotSizeFactor >= 0,
-		ReadOnly: s.cfg.ReadOnlyMode, Rules: rules(q),
+		ReadOnly: s.cfg.ReadOnlyMode, SnapSync: q.ForceSnapshotSync, Oracle: q.OraclePath != "", Rules: rules(q),
 		Timing:          zab.Timing{Tick: s.cfg.TickTime, InitLimit: q.InitLimit, SyncLimit: q.SyncLimit},
 		MinNotification: millis(q.MinNotification), MaxNotification: millis(q.MaxNotification),
 		MaxSnapSyncs: q.MaxConcurrentSnapSyncs, MaxDiffSyncs: q.MaxConcurrentDiffSyncs,
+		EpochWait: epochWait(q), ObserverCache: observerCache(q),
 	}, s.rep, disk)
 	return e, nil
 }
@@ -229,6 +233,9 @@ func (e *ensemble) turn(job *logJob, event *transport.LinkEvent, later func() er
 	if !l.log.full() {
 		l.plan(l.in.take())
 	}
+	if e.m.AsksOracle() {
+		e.m.OracleSays(oracleGrants(e.s.cfg.Quorum.OraclePath))
+	}
 	if err := e.settle(); err != nil {
 		return err
 	}
@@ -297,6 +304,9 @@ func (e *ensemble) carryOut(rd *replica.Ready) error {
 	}
 	if rd.Role != nil {
 		e.assume(rd.Role)
+	}
+	if rd.Observers {
+		e.listenForObservers()
 	}
 	if !rd.DeliverFirst && rd.Deliver {
 		return e.deliver()

@@ -25,7 +25,13 @@ func (e *ensemble) describe(p *part) {
 		}[stage]
 	}
 	e.stats.reach(p.stage, p.state)
-	p.leads = e.stats.leads
+	p.leads, p.master, p.hosts = e.stats.leads, p.leader, e.m.ServesObservers()
+	if p.state == proto.Observing {
+		p.master = e.masters.id
+		if p.serving {
+			e.masters.reached()
+		}
+	}
 }
 
 // Ensemble implements [status.Source].
@@ -38,6 +44,7 @@ func (s *Server) Ensemble() *status.Ensemble {
 	e := &status.Ensemble{
 		State: p.state, Stage: p.stage, Leader: p.leader, Config: p.config, Me: p.self, Client: s.clientAddress(p.self),
 		InitLimit: q.InitLimit, SyncLimit: q.SyncLimit, LocalSessions: q.LocalSessions,
+		Master: p.master, ServesObservers: p.hosts, SyncedObservers: p.census.SyncedObservers,
 	}
 	if p.serving && p.state == proto.Leading {
 		e.Leading = &status.Leading{
@@ -69,9 +76,6 @@ func (s *Server) Observers() []status.ObserverLink {
 		return nil
 	}
 	s.loop.do(func() error {
-		if e.role != proto.Leading {
-			return nil
-		}
 		for id, l := range e.stats.links {
 			link := e.links[id]
 			if link == nil || !l.observer || !l.synced {

@@ -125,6 +125,9 @@ func (e *ensemble) assume(r *replica.Role) {
 	case proto.Leading:
 		e.listen()
 	default:
+		if r.State == proto.Observing {
+			e.m.DelayElection(millis(upTo(e.s.cfg.Quorum.ObserverElectionDelay)))
+		}
 		e.dial(r.Leader)
 	}
 }
@@ -161,9 +164,14 @@ func (e *ensemble) dial(leader proto.ServerID) {
 	if m != nil {
 		o.Addrs = quorumAddrs(m)
 	}
+	wait := time.Duration(0)
+	if e.role == proto.Observing {
+		o.Addrs, wait = e.learnFrom(leader, o.Addrs)
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	e.dialing = cancel
 	e.closing.Go(func() {
+		pause(ctx, wait)
 		link, err := transport.Dial(ctx, o)
 		e.dialed <- dialed{leader, link, err}
 	})
@@ -233,17 +241,17 @@ func (e *ensemble) linkEvent(ev *transport.LinkEvent) {
 			delete(e.peers, ev.Link)
 			e.stats.unlinked(id)
 			e.m.LinkDown(id, ev.Err)
-			if e.role == proto.Leading {
+			if id != e.m.Leader() {
 				e.s.log.Info("learner left", zap.Int64("server", int64(id)), zap.Error(ev.Err))
 			}
 		}
 		e.close(ev.Link, ev.Err)
 		return
-	case !known && e.role == proto.Leading && introduces(ev.Packets):
+	case !known && e.listener != nil && introduces(ev.Packets):
 		if id, known = e.greet(ev.Link, &ev.Packets[0]); !known {
 			return
 		}
-	case !known && e.role == proto.Leading:
+	case !known && e.listener != nil:
 		e.close(ev.Link, errors.New("it does not say who it is"))
 		return
 	case !known:
@@ -252,7 +260,7 @@ func (e *ensemble) linkEvent(ev *transport.LinkEvent) {
 	if ev.Sent {
 		e.m.SnapshotSent(id)
 	}
-	e.stats.received(id, ev.Packets, e.role == proto.Leading)
+	e.stats.received(id, ev.Packets, id != e.m.Leader())
 	for i := range ev.Packets {
 		e.logSync(id, &ev.Packets[i])
 		e.m.Recv(id, ev.Packets[i])
@@ -271,6 +279,9 @@ func introduces(packets []proto.QuorumPacket) bool {
 // greet finds out which learner a new link is from: the first packet says so.
 func (e *ensemble) greet(link *transport.Link, first *proto.QuorumPacket) (proto.ServerID, bool) {
 	info, err := proto.DecodeLearnerInfo(first.Data)
+	if err == nil && info.ServerID == e.m.Leader() && e.role != proto.Leading {
+		err = errors.New("it says that it is this server's leader")
+	}
 	if err == nil && info.ServerID == e.s.cfg.Quorum.ServerID {
 		err = fmt.Errorf("it says that it is server %d, as this one is: see myid", info.ServerID)
 	}
@@ -350,10 +361,10 @@ func (e *ensemble) send(messages []zab.Message) {
 		}
 		e.outbox[m.To] = append(e.outbox[m.To], m.Packet)
 		e.logSync(m.To, &m.Packet)
-		switch {
-		case m.Packet.Type == proto.PacketUpToDate && e.role == proto.Leading:
+		switch m.Packet.Type {
+		case proto.PacketUpToDate: // learners send neither this nor SNAP
 			link.SetTimeout(e.ticks(e.s.cfg.Quorum.SyncLimit))
-		case m.Packet.Type == proto.PacketSnap && e.role == proto.Leading:
+		case proto.PacketSnap:
 			e.flush(m.To)
 			at := slices.IndexFunc(views, func(v replica.View) bool { return v.To == m.To })
 			link.Stream(snapshotStream{views[at].Image}) // there is one for each SNAP
@@ -378,7 +389,7 @@ func (e *ensemble) flush(id proto.ServerID) {
 		return
 	}
 	if link := e.links[id]; link != nil {
-		e.stats.sent(id, packets, link, e.role == proto.Leading)
+		e.stats.sent(id, packets, link, id != e.m.Leader())
 		link.Send(packets...)
 	}
 	clear(packets)

@@ -33,6 +33,9 @@ type Ensemble struct {
 	Client               string         // host:port of the client port; "": none
 	InitLimit, SyncLimit int            // ticks
 	LocalSessions        bool           // localSessionsEnabled
+	Master               proto.ServerID // the server that an observer learns from; the leader for others
+	ServesObservers      bool           // a follower that is an observer master
+	SyncedObservers      int            // that learn from it
 	Leading              *Leading       // nil unless this server leads
 }
 
@@ -51,7 +54,7 @@ type Leading struct {
 // Sizes sums up a stream of sizes: -1 before the first.
 type Sizes struct{ Last, Min, Max int64 }
 
-// ObserverLink is an observer's link, as its leader sees it.
+// ObserverLink is an observer's link, as the server that it learns from sees it.
 type ObserverLink struct {
 	Remote      string // address:port
 	ID          proto.ServerID
@@ -126,6 +129,8 @@ func (e *Ensemble) gauges() []Gauge {
 			{"max_proposal_size", l.Proposals.Max},
 			{"min_proposal_size", l.Proposals.Min},
 		}...)
+	} else if e.ServesObservers {
+		g = append(g, Gauge{"synced_observers", int64(e.SyncedObservers)})
 	}
 	return g
 }

@@ -55,7 +55,7 @@ func (r *Report) Monitor(yield func(name string, value any)) {
 	if e := r.Ensemble(); e != nil && s.Mode != ReadOnly {
 		yield("peer_state", e.PeerState())
 		if s.Mode == Observer {
-			yield("observer_master_id", int64(e.Leader))
+			yield("observer_master_id", int64(e.Master))
 		}
 	}
 	for _, g := range r.Gauges() {

@@ -73,14 +73,15 @@ func NewObserverMaster(o ObserverMasterOptions, now proto.Millis) *ObserverMaste
 // SetConfig says which configuration is committed now.
 func (m *ObserverMaster) SetConfig(c *quorum.Config) { m.o.Config = c }
 
-// Observers is the number of observers that are synchronised.
-func (m *ObserverMaster) Observers() (n int) {
+// Census counts the observers.
+func (m *ObserverMaster) Census() Census {
+	c := Census{Learners: len(m.peers)}
 	for _, p := range m.peers {
 		if p.synced {
-			n++
+			c.SyncedObservers++
 		}
 	}
-	return n
+	return c
 }
 
 // Ready returns what is to be done and forgets it: messages, to the leader too, links to be closed, queries and views.

@@ -32,7 +32,7 @@ func NewMember(mode status.Mode) *Fake {
 	}
 	f := New()
 	e := &status.Ensemble{
-		State: proto.Following, Stage: status.Broadcast, Leader: 3, Config: config, InitLimit: 10, SyncLimit: 5,
+		State: proto.Following, Stage: status.Broadcast, Leader: 3, Master: 3, Config: config, InitLimit: 10, SyncLimit: 5,
 		Client: "0.0.0.0:29101", Me: config.Member(1),
 	}
 	session := SessionOnFollower
