@@ -86,9 +86,10 @@ func (ps peers) room(plan syncPlan, maxSnaps, maxDiffs int) bool {
 	return diffs < maxDiffs
 }
 
-// forget drops what was meant for a learner whose link is gone.
+// forget drops what was meant for a learner whose link is gone, and what it had asked for: over a new link, the answer would
+// be taken for that to another request.
 func (r *Ready) forget(id proto.ServerID) {
 	r.Messages = slices.DeleteFunc(r.Messages, func(m Message) bool { return m.To == id })
 	r.Queries = slices.DeleteFunc(r.Queries, func(q LogQuery) bool { return q.ID == id })
-	r.Deliver = slices.DeleteFunc(r.Deliver, func(d Delivery) bool { return d.Kind == View && d.From == id })
+	r.Deliver = slices.DeleteFunc(r.Deliver, func(d Delivery) bool { return (d.Kind == View || d.Kind == Pass) && d.From == id })
 }

@@ -271,7 +271,9 @@ func TestLinkReplaced(t *testing.T) {
 		t.Fatalf("%+v", r)
 	}
 	join(proto.MakeZxid(7, 0))
-	l.Recv(2, hello) // out of turn: dropped
+	l.phase, l.peer(2).synced = broadcasting, true
+	l.Recv(2, proto.QuorumPacket{Type: proto.PacketRequest}) // its answer would be taken for that of another request
+	l.Recv(2, hello)                                         // out of turn: dropped
 	l.LinkUp(2)
 	if r := l.Ready(); len(r.Messages)+len(r.Deliver)+len(r.Drop)+len(r.Queries) > 0 {
 		t.Errorf("for the new link: %+v", r)
