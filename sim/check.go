@@ -19,7 +19,7 @@ import (
 //     has nothing older that the epoch before did not begin with.
 //   - What a server has in memory when it votes is what is on its disk.
 //   - A reply tells the truth about the state at its zxid, and its zxid has been committed: what was acknowledged is never
-//     lost. Replies come in the order of requests and never go back.
+//     lost. Replies come in the order of requests and never go back; so do a session's transactions.
 //   - A write is later than everything that anybody had seen when it was sent. A read behind a sync too, if that asks a quorum. No
 //     write happens twice.
 //   - A watch fires once, for the first change after what its client saw, and before the client sees anything newer.
@@ -34,7 +34,8 @@ type checker struct {
 	isIn       map[proto.Zxid]bool // of committed
 	changes    [][]proto.Zxid      // committed, by key
 	tokens     map[string]proto.Zxid
-	seen       proto.Zxid // newest that a client has
+	cxids      map[proto.SessionID]int32 // last request of the session that was committed
+	seen       proto.Zxid                // newest that a client has
 	counts     map[string]int
 	history    [][]operation // by key
 	full       []Time        // when that had enough, 0 if it has not
@@ -75,7 +76,7 @@ func (c *checker) init(w *World) {
 	n := w.o.Keys + w.o.Clients
 	*c = checker{
 		w: w, txns: map[proto.Zxid]*txn{}, states: map[proto.Zxid]*state{0: {nodes: make([]node, n)}}, begins: map[proto.Epoch]beginning{},
-		isIn: map[proto.Zxid]bool{0: true}, changes: make([][]proto.Zxid, n), tokens: map[string]proto.Zxid{}, history: make([][]operation, w.o.Keys), full: make([]Time, w.o.Keys), counts: map[string]int{},
+		isIn: map[proto.Zxid]bool{0: true}, changes: make([][]proto.Zxid, n), tokens: map[string]proto.Zxid{}, cxids: map[proto.SessionID]int32{}, history: make([][]operation, w.o.Keys), full: make([]Time, w.o.Keys), counts: map[string]int{},
 	}
 }
 
@@ -287,6 +288,7 @@ func (c *checker) commit(h *Host, z proto.Zxid) {
 	slices.Reverse(c.committed[at:])
 	for _, z := range c.committed[at:] {
 		c.isIn[z] = true
+		c.inOrder(z)
 		s := c.states[z]
 		before := c.states[s.parent]
 		for k := range s.nodes {
@@ -295,6 +297,18 @@ func (c *checker) commit(h *Host, z proto.Zxid) {
 			}
 		}
 	}
+}
+
+// inOrder holds a session's transactions to the order of its requests, wherever these were sent to.
+func (c *checker) inOrder(z proto.Zxid) {
+	hdr := &c.txns[z].hdr
+	if hdr.Cxid <= 0 || hdr.Type == proto.OpError {
+		return
+	}
+	if last := c.cxids[hdr.ClientID]; hdr.Cxid <= last {
+		c.w.failf("%s is request %d of session %v, whose request %d came before", zx(z), hdr.Cxid, hdr.ClientID, last)
+	}
+	c.cxids[hdr.ClientID] = hdr.Cxid
 }
 
 // durable says whether what is committed is on enough disks: no crash of all servers may lose it.

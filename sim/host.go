@@ -27,20 +27,22 @@ type Host struct {
 	node     int // in the network
 	observer bool
 
-	disk     *vfs.Crashing
-	emptied  bool       // the disk was replaced by an empty one: what is on it from then on is not the whole history
-	lost     bool       // and has not been filled by a leader yet
-	up       bool       // there is a process
-	logged   proto.Zxid // the last transaction on the disk that is certain to be there
-	off      bool       // the machine is off: nobody is told that there is no process
-	paused   bool
-	frozen   []func() // what the process has missed while paused
-	life     int      // counts processes and their ends
-	booted   Time
-	jump     proto.Millis // of the wall clock
-	pace     Time         // of the monotonic clock, in thousandths of the right one
-	nextPace Time         // from the next start of the process on, unless 0
-	fault    int          // the disk's next error comes after so many operations, if that is more than 0
+	disk      *vfs.Crashing
+	emptied   bool       // the disk was replaced by an empty one: what is on it from then on is not the whole history
+	lost      bool       // and has not been filled by a leader yet
+	up        bool       // there is a process
+	logged    proto.Zxid // the last transaction on the disk that is certain to be there
+	off       bool       // the machine is off: nobody is told that there is no process
+	paused    bool
+	suspended Time     // when the clock stopped, 0 if it has not
+	frozen    []func() // what the process has missed while paused
+	life      int      // counts processes and their ends
+	booted    Time
+	jump      proto.Millis // of the wall clock
+	pace      Time         // of the monotonic clock, in thousandths of the right one
+	nextPace  Time         // from the next start of the process on, unless 0
+	faulty    bool         // the disk had an error since the process started
+	fault     int          // the disk's next error comes after so many operations, if that is more than 0
 
 	config *quorum.Config // in the dynamic configuration file
 	seen   *quorum.Config // in that of the next configuration, nil if there is none
@@ -100,6 +102,7 @@ func (h *Host) inject(vfs.Op, string) *vfs.Fault {
 	if h.fault != 0 {
 		return nil
 	}
+	h.faulty = true
 	h.w.check.count("disk errors")
 	return &vfs.Fault{Err: errDevice, Short: h.w.intn(1000)}
 }
@@ -116,7 +119,7 @@ func (h *Host) boot() {
 	w := h.w
 	h.life++
 	h.up, h.off, h.paused = true, false, false
-	h.booted = w.now
+	h.booted, h.faulty = w.now, false
 	if h.nextPace != 0 {
 		h.pace = h.nextPace
 	}
@@ -126,7 +129,7 @@ func (h *Host) boot() {
 	h.silent = nil
 	d, err := h.restore()
 	switch {
-	case errors.Is(err, vfs.ErrCrashed), errors.Is(err, errDevice):
+	case errors.Is(err, vfs.ErrCrashed), h.faulty:
 		w.tracef("%d does not come up: %v", h.id, err)
 		h.switchOff(errors.Is(err, vfs.ErrCrashed))
 		w.after(Time(w.intn(int(Second))), h.boot)
@@ -224,7 +227,7 @@ func (h *Host) Crash(power bool) {
 
 func (h *Host) switchOff(power bool) {
 	h.life++
-	h.up, h.off, h.paused = false, power, false
+	h.up, h.off, h.paused, h.suspended = false, power, false, 0
 	if power {
 		h.disk.Crash()
 	} else {
@@ -270,10 +273,20 @@ func (h *Host) Pause() {
 	}
 }
 
+// Suspend stops the machine, with its monotonic clock, until Resume.
+func (h *Host) Suspend() {
+	h.Pause()
+	h.suspended = h.w.now
+}
+
 // Resume lets a paused process go on.
 func (h *Host) Resume() {
 	if !h.paused {
 		return
+	}
+	if h.suspended != 0 {
+		h.booted += h.w.now - h.suspended
+		h.suspended = 0
 	}
 	h.w.tracef("%d resumes", h.id)
 	h.paused = false
@@ -462,7 +475,7 @@ func (h *Host) finishSnapshot() {
 		err = h.store.Purge(storage.MinRetain)
 	}
 	h.w.tracef("%d snapshot %s (%v)", h.id, zx(img.Zxid()), err)
-	if errors.Is(err, errDevice) { // the one before stays in force
+	if err != nil && h.faulty && !errors.Is(err, vfs.ErrCrashed) { // the one before stays in force
 		return
 	}
 	h.disksay(err)
@@ -473,7 +486,7 @@ func (h *Host) disksay(err error) bool {
 	switch {
 	case err == nil:
 		return true
-	case errors.Is(err, vfs.ErrCrashed), errors.Is(err, errDevice):
+	case errors.Is(err, vfs.ErrCrashed), h.faulty:
 		h.w.tracef("%d ends: %v", h.id, err)
 		h.switchOff(errors.Is(err, vfs.ErrCrashed))
 		h.w.after(Time(h.w.intn(int(Second))), h.boot)

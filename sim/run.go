@@ -244,7 +244,11 @@ func (w *World) harm(f *faults) {
 		{f.leader, func() { w.bounce(f, w.leader(), w.chance(2)) }},
 		{f.beginner, func() { f.beginners = w.now + 2*w.lasting(f) }},
 		{f.pause, func() {
-			h.Pause()
+			if w.chance(2) {
+				h.Pause()
+			} else if h.up && !h.paused {
+				h.Suspend()
+			}
 			life := h.life
 			w.after(w.lasting(f), func() {
 				if h.life == life {
