@@ -254,7 +254,7 @@ func (c *Client) await(ctx context.Context, ch <-chan struct{}) error {
 	case <-ch:
 		return nil
 	case <-ctx.Done():
-		return context.Cause(ctx)
+		return cause(ctx)
 	case <-c.done:
 		return ErrClosed
 	}

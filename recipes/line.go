@@ -243,7 +243,7 @@ func (l *line) wait(ctx context.Context, p place, try bool) error {
 		case <-p.owner.ctx.Done():
 			return ErrLost
 		case <-ctx.Done():
-			return context.Cause(ctx)
+			return cause(ctx)
 		}
 	}
 }

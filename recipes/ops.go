@@ -13,6 +13,15 @@ import (
 	"github.com/go-zookeeper/zk"
 )
 
+// contextError is the cause of a context that has ended: never transient, though context.DeadlineExceeded calls itself a net.Error.
+type contextError struct{ cause error }
+
+func (e *contextError) Error() string { return e.cause.Error() }
+
+func (e *contextError) Unwrap() error { return e.cause }
+
+func cause(ctx context.Context) error { return &contextError{context.Cause(ctx)} }
+
 // call runs one request and waits for it no longer than the context. The request itself cannot be withdrawn: it may still be carried out.
 func call[T any](ctx context.Context, c *Client, f func(*zk.Conn) (T, error)) (T, error) {
 	return callOr(ctx, c, f, nil)
@@ -26,7 +35,7 @@ func callOr[T any](ctx context.Context, c *Client, f func(*zk.Conn) (T, error), 
 	}
 	var zero T
 	if ctx.Err() != nil {
-		return zero, context.Cause(ctx)
+		return zero, cause(ctx)
 	}
 	answer := make(chan result) // not buffered: either the caller takes the answer or late does
 	gone := make(chan struct{})
@@ -50,7 +59,7 @@ func callOr[T any](ctx context.Context, c *Client, f func(*zk.Conn) (T, error), 
 		}
 		return r.v, r.err
 	case <-ctx.Done():
-		return zero, context.Cause(ctx)
+		return zero, cause(ctx)
 	}
 }
 
@@ -77,7 +86,8 @@ func retry[T any](ctx context.Context, c *Client, f func(*zk.Conn) (T, error)) (
 
 // transient reports whether an error says that there is no answer, rather than being one.
 func transient(err error) bool {
-	if err == nil {
+	var over *contextError
+	if err == nil || errors.As(err, &over) {
 		return false
 	}
 	var network net.Error
@@ -236,7 +246,7 @@ func (c *Client) awaitEvent(ctx context.Context, event <-chan zk.Event) error {
 	case <-event:
 		return nil
 	case <-ctx.Done():
-		return context.Cause(ctx)
+		return cause(ctx)
 	case <-c.done:
 		return ErrClosed
 	}

@@ -123,7 +123,7 @@ func (s *Semaphore) room(ctx context.Context, turn *Lease, try bool, most int) e
 		case <-turn.Context().Done():
 			return ErrLost
 		case <-ctx.Done():
-			return context.Cause(ctx)
+			return cause(ctx)
 		}
 	}
 }
