@@ -122,6 +122,9 @@ func (e *ensemble) assume(r *replica.Role) {
 		if r.Err != nil {
 			e.s.log.Warn("role ended", zap.Error(r.Err))
 		}
+		if errors.Is(r.Err, zab.ErrDisloyal) {
+			e.s.met.QuitLeadingDueToDisloyalVoter.Inc()
+		}
 	case proto.Leading:
 		e.listen()
 	default:

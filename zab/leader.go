@@ -348,7 +348,7 @@ func (l *Leader) waits(p *peer) bool {
 // Looking says that a voter looks for a leader. If it is one that this leader still waits for, it may have changed its mind.
 func (l *Leader) Looking(id proto.ServerID) {
 	if l.phase == choosing && l.o.EpochWait > 0 && l.now > l.phaseSince+l.o.EpochWait && l.rule.Voters().Has(id) {
-		l.end(fmt.Errorf("%w: server %d is in an election", ErrNoQuorum, id))
+		l.end(fmt.Errorf("%w: server %d", ErrDisloyal, id))
 	}
 }
 

@@ -126,6 +126,7 @@ type Ready struct {
 // Why roles end, apart from violations of the protocol.
 var (
 	ErrNoQuorum   = errors.New("zab: too few servers in time")
+	ErrDisloyal   = errors.New("zab: a voter is in an election again")
 	ErrSilence    = errors.New("zab: not heard from in time")
 	ErrLinkDown   = errors.New("zab: link to the leader is down")
 	ErrRollover   = errors.New("zab: zxids of the epoch are used up")
