@@ -268,6 +268,7 @@ func (c *conn) handshake() error {
 				return errClose
 			}
 			c.countReceived(1)
+			c.s.service.await(c.s.stopped)
 			if !c.s.loop.in.push([]item{connectItem(c, body, c.readAt)}) {
 				return errClose
 			}

@@ -64,6 +64,7 @@ type ensemble struct {
 	closing  sync.WaitGroup // links that are being closed, and whoever has something for the channels above
 	ports    sync.WaitGroup // listeners that are being closed
 
+	open   bool // new connections are let through
 	timer  *time.Timer
 	wakeAt proto.Millis
 	outbox map[proto.ServerID][]proto.QuorumPacket // by link, while messages are handed out
@@ -360,6 +361,7 @@ func (e *ensemble) publish() {
 	if e.m.ReadOnly() {
 		p.mode, p.serving = status.ReadOnly, true
 	}
+	e.serve(p.serving)
 	if old := e.s.part.Load(); old == nil || *old != p {
 		now := p // so that p stays where it is when nothing has changed
 		e.s.part.Store(&now)
@@ -367,6 +369,14 @@ func (e *ensemble) publish() {
 			e.s.log.Info("role", zap.String("state", e.m.State().String()), zap.Bool("serving", p.serving), zap.Int64("leader", int64(p.leader)),
 				zap.Int64("epoch", int64(p.current)), zap.Stringer("zxid", e.s.rep.Applied()))
 		}
+	}
+}
+
+// serve lets new connections through, or has them wait.
+func (e *ensemble) serve(on bool) {
+	if e.open != on {
+		e.open = on
+		e.s.service.set(on)
 	}
 }
 

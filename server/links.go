@@ -114,6 +114,7 @@ func (e *ensemble) meshEvent(ev transport.Event) {
 
 // assume opens and closes links as the server's role asks for.
 func (e *ensemble) assume(r *replica.Role) {
+	e.serve(false) // before clients are turned out, who come back at once
 	e.role = r.State
 	e.closeLinks(r.Err)
 	e.stats.assume(r.State)

@@ -56,7 +56,8 @@ type Server struct {
 	rep      *replica.Replica
 	watching sync.Mutex
 
-	part atomic.Pointer[part] // in an ensemble; nil on a standalone server
+	part    atomic.Pointer[part] // in an ensemble; nil on a standalone server
+	service *service
 
 	mismatches int64 // digest mismatches reported; the loop's
 
@@ -121,6 +122,7 @@ func New(opt Options) (*Server, error) {
 		return nil, err
 	}
 	s.loop = newLoop(s)
+	s.service = newService(!s.cfg.Distributed())
 	if s.cfg.Distributed() {
 		if s.loop.e, err = newEnsemble(s.loop, disk); err != nil {
 			return nil, errors.Join(err, s.store.Close())
