@@ -188,13 +188,21 @@ func Test3911PowerFailsAfterTheAcknowledgement(t *testing.T) {
 // A leader that has stood still does not know that others have taken over: what it answers must not be what it remembers (etcd
 // 20418, and etcd's and Consul's stale reads).
 func TestPausedLeaderServesNothingStale(t *testing.T) {
-	s := play(t, 1, func(o *Options) { o.Clients, o.SessionTimeout = 2, 30_000 })
+	for _, stop := range []func(*Host){(*Host).Pause, (*Host).Suspend} {
+		for seed := range uint64(10) {
+			pausedLeader(t, seed, stop)
+		}
+	}
+}
+
+func pausedLeader(t *testing.T, seed uint64, stop func(*Host)) {
+	s := play(t, seed, func(o *Options) { o.Clients, o.SessionTimeout = 2, 30_000 })
 	old := s.theLeader()
 	a, b := s.clients[0], s.clients[1]
 	s.write(a, 0)
 	s.move(a, old)
 	s.move(b, s.others(old)[0])
-	old.Pause()
+	stop(old)
 	a.sync(0) // arrives, and is not read yet
 	s.await("another leader", func() bool {
 		for _, h := range s.others(old) {
