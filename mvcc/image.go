@@ -82,8 +82,9 @@ func ReadImage(r io.Reader, commit func(*Batch) error) (Meta, error) {
 }
 
 type imageReader struct {
-	in  *bufio.Reader
-	sum hash.Hash32
+	in     *bufio.Reader
+	sum    hash.Hash32
+	failed error // what ReadByte met
 }
 
 func (in *imageReader) read(commit func(*Batch) error) (Meta, error) {
@@ -143,8 +144,12 @@ func (in *imageReader) read(commit func(*Batch) error) (Meta, error) {
 func (in *imageReader) record() (key, value []byte, err error) {
 	var lengths [2]uint64
 	for i := range lengths {
-		if lengths[i], err = binary.ReadUvarint(in); err != nil {
-			return nil, nil, err
+		lengths[i], err = binary.ReadUvarint(in)
+		switch {
+		case in.failed != nil:
+			return nil, nil, in.failed
+		case err != nil:
+			return nil, nil, fmt.Errorf("%w: %w", ErrDamaged, err)
 		}
 	}
 	switch {
@@ -163,10 +168,12 @@ func (in *imageReader) record() (key, value []byte, err error) {
 // ReadByte is for binary.ReadUvarint.
 func (in *imageReader) ReadByte() (byte, error) {
 	b, err := in.in.ReadByte()
-	if err == nil {
-		in.sum.Write([]byte{b}) // cannot fail
+	if err != nil {
+		in.failed = err
+		return 0, err
 	}
-	return b, err
+	in.sum.Write([]byte{b}) // cannot fail
+	return b, nil
 }
 
 // bytes reads n bytes, without believing n before they are there.
