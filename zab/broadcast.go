@@ -100,6 +100,10 @@ func (l *Leader) commitHead() {
 		d.Activate, d.Leader = true, l.designate(head.config, l.counting)
 		l.committed = head.config
 		l.setRules()
+		// What was proposed since needed both configurations' quorums until now. Voters of the old one may have left.
+		for i := range l.outstanding {
+			l.outstanding[i].rule = l.rule
+		}
 	}
 	l.outstanding[0] = proposal{}
 	l.outstanding = l.outstanding[1:]
