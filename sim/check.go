@@ -8,6 +8,7 @@ import (
 	"zebu/proto"
 	"zebu/quorum"
 	"zebu/zab"
+	"zebu/znode"
 )
 
 // checker holds the ensemble to its promises, as things happen:
@@ -28,6 +29,7 @@ type checker struct {
 	w          *World
 	txns       map[proto.Zxid]*txn
 	states     map[proto.Zxid]*state
+	config     *quorum.Config // the last one committed
 	begins     map[proto.Epoch]beginning
 	epoch      proto.Epoch // the last to begin
 	committed  []proto.Zxid
@@ -44,8 +46,9 @@ type checker struct {
 
 // txn is what a zxid stands for.
 type txn struct {
-	hash uint64
-	hdr  proto.TxnHeader
+	hash   uint64
+	hdr    proto.TxnHeader
+	config *quorum.Config // of a reconfiguration
 }
 
 // beginning is who leads an epoch, and after which transaction.
@@ -105,6 +108,13 @@ func (c *checker) logged(h *Host, t zab.Txn) {
 	x.hdr.Decode(&d)
 	if x.hdr.Zxid != t.Zxid {
 		c.w.failf("server %d: transaction %s says it is %s", h.id, zx(t.Zxid), zx(x.hdr.Zxid))
+	}
+	if text, ok := znode.ConfigOf(x.hdr.Type, d.Rest()); ok {
+		config, err := quorum.ParseConfig(string(text))
+		if err != nil {
+			c.w.failf("%s: %v", zx(t.Zxid), err)
+		}
+		x.config = config
 	}
 	if old := c.txns[t.Zxid]; old == nil {
 		c.txns[t.Zxid] = x
@@ -280,7 +290,7 @@ func (c *checker) commit(h *Host, z proto.Zxid) {
 		c.w.failf("server %d commits %s, whose history does not have %s, which was committed", h.id, zx(z), zx(last))
 		return
 	}
-	c.durable(h, z)
+	newest := z
 	at := len(c.committed)
 	for ; z > last; z = c.states[z].parent {
 		c.committed = append(c.committed, z)
@@ -289,6 +299,10 @@ func (c *checker) commit(h *Host, z proto.Zxid) {
 	for _, z := range c.committed[at:] {
 		c.isIn[z] = true
 		c.inOrder(z)
+		if next := c.txns[z].config; next != nil {
+			c.durable(z) // by the old one too
+			c.config = next
+		}
 		s := c.states[z]
 		before := c.states[s.parent]
 		for k := range s.nodes {
@@ -297,6 +311,7 @@ func (c *checker) commit(h *Host, z proto.Zxid) {
 			}
 		}
 	}
+	c.durable(newest)
 }
 
 // inOrder holds a session's transactions to the order of its requests, wherever these were sent to.
@@ -312,15 +327,15 @@ func (c *checker) inOrder(z proto.Zxid) {
 }
 
 // durable says whether what is committed is on enough disks: no crash of all servers may lose it.
-func (c *checker) durable(h *Host, z proto.Zxid) {
+func (c *checker) durable(z proto.Zxid) {
 	var have quorum.Set
 	for _, o := range c.w.hosts {
 		if o.lost || c.has(o.logged, z) { // it may have acknowledged before it lost its disk
 			have.Add(o.id)
 		}
 	}
-	if config := h.m.Config(); !config.Verifier().HasQuorum(have) {
-		c.w.failf("%s is committed, and on the disks of %v only; voters are %v", zx(z), have, config.Voters())
+	if !c.config.Verifier().HasQuorum(have) {
+		c.w.failf("%s is committed, and on the disks of %v only; voters are %v", zx(z), have, c.config.Voters())
 	}
 }
 

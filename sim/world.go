@@ -89,6 +89,7 @@ func NewWorld(seed uint64, o Options) *World {
 	if err := w.config.Check(); err != nil {
 		w.failf("configuration: %v", err)
 	}
+	w.check.config = w.config
 	for i := range o.Voters + o.Observers {
 		w.hosts = append(w.hosts, newHost(w, i))
 	}
