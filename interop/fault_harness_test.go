@@ -132,7 +132,7 @@ func (c *faultCluster) configure(id, n int) error {
 	lines := []string{
 		fmt.Sprintf("tickTime=%d", faultTick.Milliseconds()), "initLimit=20", fmt.Sprintf("syncLimit=%d", faultSyncLimit),
 		"dataDir=" + data, "clientPort=" + port, "clientPortAddress=" + host, "admin.enableServer=false", "4lw.commands.whitelist=*",
-		"maxClientCnxns=0", "snapCount=2000", "zebu.sync.quorum=true",
+		"maxClientCnxns=0", "maxSessionTimeout=60000", "snapCount=2000", "zebu.sync.quorum=true",
 	}
 	for other := 1; other <= n; other++ {
 		lines = append(lines, fmt.Sprintf("server.%d=%s", other, c.net.server(id, other)))
