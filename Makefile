@@ -16,6 +16,7 @@ build:
 # that had to be left out are listed at the end; with CI=true a missing peer is a failure.
 test:
 	$(GO) run ./internal/gotest ./...
+	cd mvcc/etcdtest && $(GO) test -mod=mod ./...
 
 race:
 	$(GO) run ./internal/gotest -race $(RACE)

@@ -116,7 +116,7 @@ func (s *Store) barred(k Kind, cost int64) error {
 		return nil
 	}
 	for a := range s.alarms {
-		if a.kind == pb.AlarmType_CORRUPT && k != KindLeaseCheckpoint && k != KindAlarm {
+		if a.kind == pb.AlarmType_CORRUPT && k != KindLeaseCheckpoint && k != KindAlarm && k < firstAuthKind {
 			return ErrCorrupt
 		}
 	}

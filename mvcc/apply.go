@@ -49,6 +49,18 @@ func (s *Store) apply(z proto.Zxid, r Record) (Result, error) {
 	if err := s.barred(r.Kind, cost); err != nil {
 		return Result{Err: err}, nil
 	}
+	if s.judge != nil {
+		if err := s.judge.Permit(r); err != nil {
+			return Result{Err: err}, nil
+		}
+	}
+	if r.Kind >= firstAuthKind {
+		if s.judge == nil {
+			return Result{Err: ErrNoAuth}, nil
+		}
+		response, err := s.judge.Apply(z, r.Request)
+		return Result{Response: response, Err: err}, nil
+	}
 	over := s.exceeds(cost)
 	w := s.writer()
 	defer w.close()

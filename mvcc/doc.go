@@ -28,6 +28,7 @@
 //	k main(8) '_' sub(8) ['t']   one change: the KeyValue's protobuf; 't' marks a deletion. etcd's bucket "key" byte for byte.
 //	l id(8)                      a lease: granted TTL (8), remaining TTL at the last checkpoint (8)
 //	a type(4) member(8)          an active alarm: empty
+//	u key                        of the [Authority]: users, roles
 //	z                            applied zxid (8), revision (8), scheduled compaction (8), finished compaction (8)
 //
 // Each batch carries record z, so a storage that keeps batches whole and in order always knows which zxid it is at. Records

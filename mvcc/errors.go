@@ -24,6 +24,7 @@ var (
 	ErrLeaseTooLarge = rpctypes.ErrGRPCLeaseTTLTooLarge
 	ErrCorrupt       = rpctypes.ErrGRPCCorrupt
 	ErrTooLarge      = rpctypes.ErrGRPCRequestTooLarge
+	ErrNoAuth        = rpctypes.ErrGRPCAuthNotEnabled
 )
 
 // ErrFenced is the outcome of a record that the leader of another epoch decided on: it has no effect.

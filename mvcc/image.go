@@ -14,10 +14,10 @@ import (
 // zero bytes where lengths would stand, and the CRC-32 (Castagnoli, big endian) of all before it.
 const imageHead = "zebu etcd image 1\n"
 
-// The bounds of what an image may hold: keys of the storage are short, values are at most what a client may configure a
-// request to be.
+// The bounds of what an image may hold: the longest keys have the name of a user or a role in them, values are at most what an
+// operator may allow a request to be.
 const (
-	maxImageKey   = 64
+	maxImageKey   = 64 << 10
 	maxImageValue = 1 << 30
 )
 
@@ -36,7 +36,7 @@ func WriteImage(w io.Writer, view View) error {
 		return fmt.Errorf("write etcd image: %w", err)
 	}
 	var head []byte
-	for _, prefix := range []byte{prefixAlarm, prefixChange, prefixLease, prefixMeta} {
+	for _, prefix := range []byte{prefixAlarm, prefixChange, prefixLease, prefixAuth, prefixMeta} {
 		err := view.Scan([]byte{prefix}, []byte{prefix + 1}, func(key, value []byte) error {
 			if r, _, ok := parseChangeKey(key); ok && r.Main > meta.Revision {
 				return nil // of a batch that is being committed in parts

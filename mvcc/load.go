@@ -16,6 +16,7 @@ func (s *Store) load(view View) error {
 	}{
 		{prefixLease, s.loadLease},
 		{prefixAlarm, s.loadAlarm},
+		{prefixAuth, s.loadAuth},
 		{prefixChange, (&changeLoader{s: s, last: Revision{Main: max(s.meta.Scheduled, 1), Sub: -1}}).load},
 	}
 	for _, step := range steps {
@@ -63,6 +64,12 @@ func (s *Store) loadAlarm(key, _ []byte) error {
 	a := alarm{pb.AlarmType(binary.BigEndian.Uint32(key[1:])), binary.BigEndian.Uint64(key[5:])}
 	s.alarms[a] = struct{}{}
 	s.size += alarmRecordLen
+	return nil
+}
+
+func (s *Store) loadAuth(key, value []byte) error {
+	s.auth.records.Set(string(key[1:]), append([]byte(nil), value...))
+	s.size += int64(len(key) + len(value))
 	return nil
 }
 

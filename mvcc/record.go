@@ -3,6 +3,7 @@ package mvcc
 import (
 	"encoding/binary"
 	"fmt"
+	"reflect"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 
@@ -17,7 +18,7 @@ const TxnType = 0x65746364 // "etcd"
 // Kind says which request a record holds.
 type Kind uint8
 
-// The kinds. 32 and up are kept for the authentication requests.
+// The kinds. From KindAuthenticate on they are for the [Authority].
 const (
 	KindPut Kind = 1 + iota
 	KindDeleteRange
@@ -28,6 +29,59 @@ const (
 	KindLeaseCheckpoint
 	KindAlarm
 )
+
+// The kinds of authentication requests.
+const (
+	KindAuthenticate Kind = firstAuthKind + iota
+	KindAuthEnable
+	KindAuthDisable
+	KindUserAdd
+	KindUserDelete
+	KindUserChangePassword
+	KindUserGrantRole
+	KindUserRevokeRole
+	KindRoleAdd
+	KindRoleDelete
+	KindRoleGrantPermission
+	KindRoleRevokePermission
+)
+
+const firstAuthKind = 32
+
+// kinds makes an empty request of each kind.
+var kinds = map[Kind]func() Message{
+	KindPut:                  func() Message { return &pb.PutRequest{} },
+	KindDeleteRange:          func() Message { return &pb.DeleteRangeRequest{} },
+	KindTxn:                  func() Message { return &pb.TxnRequest{} },
+	KindCompact:              func() Message { return &pb.CompactionRequest{} },
+	KindLeaseGrant:           func() Message { return &pb.LeaseGrantRequest{} },
+	KindLeaseRevoke:          func() Message { return &pb.LeaseRevokeRequest{} },
+	KindLeaseCheckpoint:      func() Message { return &pb.LeaseCheckpointRequest{} },
+	KindAlarm:                func() Message { return &pb.AlarmRequest{} },
+	KindAuthenticate:         func() Message { return &pb.InternalAuthenticateRequest{} },
+	KindAuthEnable:           func() Message { return &pb.AuthEnableRequest{} },
+	KindAuthDisable:          func() Message { return &pb.AuthDisableRequest{} },
+	KindUserAdd:              func() Message { return &pb.AuthUserAddRequest{} },
+	KindUserDelete:           func() Message { return &pb.AuthUserDeleteRequest{} },
+	KindUserChangePassword:   func() Message { return &pb.AuthUserChangePasswordRequest{} },
+	KindUserGrantRole:        func() Message { return &pb.AuthUserGrantRoleRequest{} },
+	KindUserRevokeRole:       func() Message { return &pb.AuthUserRevokeRoleRequest{} },
+	KindRoleAdd:              func() Message { return &pb.AuthRoleAddRequest{} },
+	KindRoleDelete:           func() Message { return &pb.AuthRoleDeleteRequest{} },
+	KindRoleGrantPermission:  func() Message { return &pb.AuthRoleGrantPermissionRequest{} },
+	KindRoleRevokePermission: func() Message { return &pb.AuthRoleRevokePermissionRequest{} },
+}
+
+// kindOf is the kind of a request, 0 if it is none.
+func kindOf(m Message) Kind { return kindsByType[reflect.TypeOf(m)] }
+
+var kindsByType = func() map[reflect.Type]Kind {
+	m := map[reflect.Type]Kind{}
+	for k, empty := range kinds {
+		m[reflect.TypeOf(empty())] = k
+	}
+	return m
+}()
 
 // Message is what all of etcd's messages can do.
 type Message interface {
@@ -48,52 +102,6 @@ type Record struct {
 
 // maxUser bounds the name of a user in bytes; etcd has no bound but the request's.
 const maxUser = 64 << 10
-
-// newRequest makes an empty request of a kind.
-func newRequest(k Kind) Message {
-	switch k {
-	case KindPut:
-		return &pb.PutRequest{}
-	case KindDeleteRange:
-		return &pb.DeleteRangeRequest{}
-	case KindTxn:
-		return &pb.TxnRequest{}
-	case KindCompact:
-		return &pb.CompactionRequest{}
-	case KindLeaseGrant:
-		return &pb.LeaseGrantRequest{}
-	case KindLeaseRevoke:
-		return &pb.LeaseRevokeRequest{}
-	case KindLeaseCheckpoint:
-		return &pb.LeaseCheckpointRequest{}
-	case KindAlarm:
-		return &pb.AlarmRequest{}
-	}
-	return nil
-}
-
-// kindOf is the kind of a request, 0 if it is none.
-func kindOf(m Message) Kind {
-	switch m.(type) {
-	case *pb.PutRequest:
-		return KindPut
-	case *pb.DeleteRangeRequest:
-		return KindDeleteRange
-	case *pb.TxnRequest:
-		return KindTxn
-	case *pb.CompactionRequest:
-		return KindCompact
-	case *pb.LeaseGrantRequest:
-		return KindLeaseGrant
-	case *pb.LeaseRevokeRequest:
-		return KindLeaseRevoke
-	case *pb.LeaseCheckpointRequest:
-		return KindLeaseCheckpoint
-	case *pb.AlarmRequest:
-		return KindAlarm
-	}
-	return 0
-}
 
 // NewRecord makes the record of a request without authentication.
 func NewRecord(request Message) Record { return Record{Kind: kindOf(request), Request: request} }
@@ -125,10 +133,11 @@ func DecodeRecord(b []byte) (Record, error) {
 		return Record{}, fmt.Errorf("%w: empty", ErrRecord)
 	}
 	r := Record{Kind: Kind(b[0])}
-	if r.Request = newRequest(r.Kind); r.Request == nil {
+	empty, ok := kinds[r.Kind]
+	if !ok {
 		return Record{}, fmt.Errorf("%w: kind %d", ErrRecord, b[0])
 	}
-	b = b[1:]
+	r.Request, b = empty(), b[1:]
 	var head [3]uint64
 	for i := range head {
 		v, n := binary.Uvarint(b)

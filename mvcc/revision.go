@@ -17,6 +17,7 @@ const (
 	prefixChange = 'k'
 	prefixLease  = 'l'
 	prefixAlarm  = 'a'
+	prefixAuth   = 'u'
 	prefixMeta   = 'z' // the last, so that an image ends with it
 )
 

@@ -16,6 +16,9 @@ type Options struct {
 	// Quota bounds the bytes of all records: [DefaultQuota] if 0, none if negative. It decides whether a write is
 	// answered with ErrNoSpace, never whether a record has its effect.
 	Quota int64
+	// Authority checks what is applied and applies authentication requests. Without one all is permitted, and the latter
+	// end with ErrNoAuth.
+	Authority Authority
 }
 
 // Store is the key space with its leases and alarms after some zxid. It is not locked: methods that change it need it to
@@ -24,6 +27,7 @@ type Options struct {
 type Store struct {
 	storage Storage
 	quota   int64
+	judge   Authority
 
 	meta    Meta
 	stored  int64 // changes up to this revision are in storage, those above in pending
@@ -31,6 +35,7 @@ type Store struct {
 	pending map[Revision]*mvccpb.KeyValue
 	leases  map[LeaseID]*lease
 	alarms  map[alarm]struct{}
+	auth    authRecords
 	size    int64 // bytes of all records
 
 	batch   Batch  // what is changed since the last Take
@@ -45,6 +50,7 @@ func Open(storage Storage, o Options) (*Store, error) {
 	s := &Store{
 		storage: storage,
 		quota:   o.Quota,
+		judge:   o.Authority,
 		pending: map[Revision]*mvccpb.KeyValue{},
 		leases:  map[LeaseID]*lease{},
 		alarms:  map[alarm]struct{}{},

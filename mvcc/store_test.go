@@ -1,6 +1,10 @@
 package mvcc
 
 import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
 	"testing"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
@@ -17,31 +21,373 @@ func encode(t *testing.T, m Message) []byte {
 	return b
 }
 
-func TestPutGet(t *testing.T) {
-	mem := &Memory{}
-	s, err := Open(mem, Options{})
-	if err != nil {
-		t.Fatal(err)
+// space is a Store on Memory that tests give requests to.
+type space struct {
+	*Store
+	t    *testing.T
+	mem  *Memory
+	opts Options
+}
+
+func newSpace(t *testing.T, o Options) *space {
+	s := &space{t: t, mem: &Memory{}, opts: o}
+	s.open()
+	return s
+}
+
+// open opens what is stored.
+func (s *space) open() {
+	s.t.Helper()
+	var err error
+	if s.Store, err = Open(s.mem, s.opts); err != nil {
+		s.t.Fatal(err)
 	}
+}
+
+// store commits what is to be committed.
+func (s *space) store() {
+	if b := s.Take(); b != nil {
+		s.mem.Commit(b)
+		s.Stored(b)
+	}
+}
+
+// do applies a request, which must end as wanted, and returns the response.
+func (s *space) do(m Message, want error) Message {
+	s.t.Helper()
+	result, err := s.Apply(s.Applied()+1, encode(s.t, m))
+	if err != nil || result.Err != want || want == nil && result.Response == nil {
+		s.t.Fatalf("%T %v: %+v, %v; want %v", m, m, result, err, want)
+	}
+	return result.Response
+}
+
+func put(key, value string, lease int64) *pb.PutRequest {
+	return &pb.PutRequest{Key: []byte(key), Value: []byte(value), Lease: lease}
+}
+
+func TestReopen(t *testing.T) {
+	s := newSpace(t, Options{})
 	for i := range 3 {
-		r, err := s.Apply(proto.Zxid(i+1), encode(t, &pb.PutRequest{Key: []byte("a"), Value: []byte{byte(i)}}))
-		if err != nil || r.Err != nil || r.Revision != int64(i+2) || len(r.Events) != 1 {
-			t.Fatal(r, err)
+		s.do(put("a", fmt.Sprint(i), 0), nil)
+	}
+	want, err := s.Range(&pb.RangeRequest{Key: []byte("a")})
+	if err != nil || want.Kvs[0].Version != 3 || string(want.Kvs[0].Value) != "2" {
+		t.Fatal(want, err)
+	}
+	s.Advance(100)
+	s.store()
+	s.open()
+	got, err := s.Range(&pb.RangeRequest{Key: []byte("a")})
+	if err != nil || got.String() != want.String() || s.Applied() != 100 {
+		t.Fatal(got, err, s.Applied())
+	}
+	if s.Take() != nil {
+		t.Error("something to commit although nothing happened")
+	}
+}
+
+// TestOpenDamaged takes one record after the other out of the storage: it is noticed, or it was one that a compaction made superfluous.
+func TestOpenDamaged(t *testing.T) {
+	s := newSpace(t, Options{})
+	for i := range 20 {
+		s.do(put(fmt.Sprint(i%3), "v", 0), nil)
+		if i%5 == 4 {
+			s.do(&pb.DeleteRangeRequest{Key: []byte("1")}, nil)
 		}
 	}
-	got, err := s.Range(&pb.RangeRequest{Key: []byte("a")})
-	if err != nil || got.Kvs[0].Version != 3 || got.Kvs[0].Value[0] != 2 {
-		t.Fatal(got, err)
+	s.do(&pb.CompactionRequest{Revision: 4}, nil)
+	for s.CompactStep(10) {
 	}
-	b := s.Take()
-	mem.Commit(b)
-	s.Stored(b)
-	s2, err := Open(mem, Options{})
-	if err != nil || s2.Applied() != 3 || s2.Revision() != 4 {
-		t.Fatal(s2, err)
+	s.store()
+	var keys []string
+	s.mem.records.Scan(func(k string, _ []byte) bool {
+		keys = append(keys, k)
+		return true
+	})
+	for _, k := range keys {
+		r, _, isChange := parseChangeKey([]byte(k))
+		if isChange && r.Main <= 4 {
+			continue
+		}
+		value, _ := s.mem.records.Delete(k)
+		_, err := Open(s.mem, Options{})
+		if !errors.Is(err, ErrDamaged) {
+			t.Errorf("without %q: %v", k, err)
+		}
+		s.mem.records.Set(k, value)
+		for i := range value {
+			damaged := bytes.Clone(value)
+			damaged[i] ^= 0x55
+			s.mem.records.Set(k, damaged)
+			if _, err := Open(s.mem, Options{}); err != nil && !errors.Is(err, ErrDamaged) {
+				t.Errorf("with %q: %v", k, err)
+			}
+		}
+		s.mem.records.Set(k, value)
 	}
-	got2, err := s2.Range(&pb.RangeRequest{Key: []byte("a")})
-	if err != nil || got.String() != got2.String() {
-		t.Fatal(got2, err)
+	s.open()
+}
+
+func TestCompact(t *testing.T) {
+	s := newSpace(t, Options{})
+	s.do(put("a", "1", 0), nil)                         // 2
+	s.do(put("b", "1", 0), nil)                         // 3
+	s.do(put("a", "2", 0), nil)                         // 4
+	s.do(&pb.DeleteRangeRequest{Key: []byte("b")}, nil) // 5
+	s.do(put("c", "1", 0), nil)                         // 6
+	s.do(&pb.CompactionRequest{Revision: 7}, ErrFutureRev)
+	s.do(&pb.CompactionRequest{Revision: 0}, nil) // the floor is -1
+	s.do(&pb.CompactionRequest{Revision: 0}, ErrCompacted)
+	r := s.do(&pb.CompactionRequest{Revision: 5}, nil)
+	if r.(*pb.CompactionResponse).Header.Revision != 6 {
+		t.Error(r)
+	}
+	for rev, want := range map[int64]error{4: ErrCompacted, 5: nil, 6: nil, 7: ErrFutureRev, -5: nil} {
+		if _, err := s.Range(&pb.RangeRequest{Key: []byte("a"), Revision: rev}); err != want {
+			t.Errorf("range at %d: %v, want %v", rev, err, want)
+		}
+	}
+	size := s.Size()
+	for s.CompactStep(1) {
+	}
+	if s.Size() >= size {
+		t.Errorf("size was %d and is %d", size, s.Size())
+	}
+	history, err := s.History(5, 6)
+	if err != nil || len(history) != 2 || history[0].Revision != 5 {
+		t.Errorf("the deletion at the compaction is gone: %v, %v", history, err)
+	}
+	s.do(&pb.CompactionRequest{Revision: 6}, nil)
+	s.store()
+	s.open() // before the compaction was carried out
+	if !s.Compacting() || s.Revision() != 6 {
+		t.Errorf("revision %d, compacting %v", s.Revision(), s.Compacting())
+	}
+	for s.CompactStep(1) {
+	}
+	s.store()
+	changes := 0
+	s.mem.View().Scan([]byte{prefixChange}, []byte{prefixChange + 1}, func(_, _ []byte) error {
+		changes++
+		return nil
+	})
+	if changes != 2 {
+		t.Errorf("%d changes are left of two keys", changes)
+	}
+}
+
+// TestRevisionStays compacts a deletion that is the newest change: the revision must not go back (etcd issue 17780).
+func TestRevisionStays(t *testing.T) {
+	s := newSpace(t, Options{})
+	s.do(put("a", "1", 0), nil)
+	s.do(&pb.DeleteRangeRequest{Key: []byte("a")}, nil)
+	s.do(put("b", "1", 0), nil)
+	s.do(&pb.DeleteRangeRequest{Key: []byte("b")}, nil)
+	s.do(&pb.CompactionRequest{Revision: 5}, nil)
+	for s.CompactStep(10) {
+	}
+	s.store()
+	s.open()
+	if s.Revision() != 5 {
+		t.Errorf("revision %d", s.Revision())
+	}
+}
+
+func TestLeases(t *testing.T) {
+	s := newSpace(t, Options{})
+	s.do(&pb.LeaseGrantRequest{ID: 0, TTL: 5}, ErrLeaseNotFound)
+	s.do(&pb.LeaseGrantRequest{ID: 1, TTL: MaxTTL + 1}, ErrLeaseTooLarge)
+	s.do(&pb.LeaseGrantRequest{ID: 1, TTL: 5}, nil)
+	s.do(&pb.LeaseGrantRequest{ID: 1, TTL: 5}, ErrLeaseExists)
+	s.do(&pb.LeaseGrantRequest{ID: 2, TTL: 5}, nil)
+	s.do(put("x", "", 3), ErrLeaseNotFound)
+	for _, key := range []string{"c", "a", "b", "d"} {
+		s.do(put(key, "", 1), nil)
+	}
+	s.do(put("b", "", 2), nil) // moves
+	s.do(put("d", "", 0), nil) // leaves
+	s.do(&pb.LeaseCheckpointRequest{Checkpoints: []*pb.LeaseCheckpoint{{ID: 2, Remaining_TTL: 3}, {ID: 9, Remaining_TTL: 3}}}, nil)
+	check := func(when string) {
+		t.Helper()
+		if got := s.LeaseKeys(1); !slices.Equal(got, []string{"a", "c"}) {
+			t.Errorf("%s: keys of 1: %v", when, got)
+		}
+		if got := s.LeaseKeys(2); !slices.Equal(got, []string{"b"}) {
+			t.Errorf("%s: keys of 2: %v", when, got)
+		}
+		if got := s.Leases(); !slices.Equal(got, []Lease{{1, 5, 0}, {2, 5, 3}}) {
+			t.Errorf("%s: %v", when, got)
+		}
+	}
+	check("applied")
+	s.store()
+	s.open()
+	check("opened")
+	before := s.Revision()
+	result, err := s.Apply(s.Applied()+1, encode(t, &pb.LeaseRevokeRequest{ID: 1}))
+	if err != nil || result.Revision != before+1 || len(result.Events) != 2 || string(result.Events[0].Kv.Key) != "a" {
+		t.Errorf("revoke: %+v, %v", result, err)
+	}
+	s.do(&pb.LeaseRevokeRequest{ID: 1}, ErrLeaseNotFound)
+	s.do(&pb.DeleteRangeRequest{Key: []byte("b")}, nil)
+	before = s.Revision()
+	s.do(&pb.LeaseRevokeRequest{ID: 2}, nil)
+	if s.Revision() != before || len(s.Leases()) != 0 {
+		t.Errorf("revision %d, was %d; %v", s.Revision(), before, s.Leases())
+	}
+}
+
+func TestCompleteGrant(t *testing.T) {
+	s := newSpace(t, Options{})
+	r := &pb.LeaseGrantRequest{TTL: -3}
+	s.CompleteGrant(r, 2, 1<<63)
+	if r.ID != 1 || r.TTL != 2 {
+		t.Error(r)
+	}
+	s.do(r, nil)
+	r = &pb.LeaseGrantRequest{TTL: 60}
+	s.CompleteGrant(r, 2, 1)
+	if r.ID != 2 || r.TTL != 60 {
+		t.Error(r)
+	}
+	r = &pb.LeaseGrantRequest{ID: 1}
+	if s.CompleteGrant(r, 2, 9); r.ID != 1 {
+		t.Error(r)
+	}
+}
+
+func TestAlarms(t *testing.T) {
+	s := newSpace(t, Options{})
+	alarm := func(a pb.AlarmRequest_AlarmAction, member uint64, kind pb.AlarmType, want ...uint64) {
+		t.Helper()
+		var got []uint64
+		for _, m := range s.do(&pb.AlarmRequest{Action: a, MemberID: member, Alarm: kind}, nil).(*pb.AlarmResponse).Alarms {
+			got = append(got, m.MemberID)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%v %d %v: %v, want %v", a, member, kind, got, want)
+		}
+	}
+	txn := func(list ...*pb.RequestOp) Message { return &pb.TxnRequest{Failure: list} }
+	alarm(pb.AlarmRequest_ACTIVATE, 1, pb.AlarmType_NONE)
+	alarm(pb.AlarmRequest_ACTIVATE, 2, pb.AlarmType_NOSPACE, 2)
+	alarm(pb.AlarmRequest_ACTIVATE, 2, pb.AlarmType_NOSPACE, 2)
+	alarm(pb.AlarmRequest_ACTIVATE, 1, pb.AlarmType_NOSPACE, 1)
+	s.store()
+	s.open()
+	s.do(put("a", "", 0), ErrNoSpace)
+	s.do(txn(putOp("a")), ErrNoSpace)
+	s.do(txn(txnOp([]*pb.RequestOp{putOp("a")}, nil)), ErrNoSpace)
+	s.do(txn(delOp("a", "")), nil)
+	s.do(&pb.LeaseGrantRequest{ID: 1, TTL: 5}, ErrNoSpace)
+	s.do(&pb.DeleteRangeRequest{Key: []byte("a")}, nil)
+	s.do(&pb.LeaseRevokeRequest{ID: 1}, ErrLeaseNotFound)
+	s.do(&pb.CompactionRequest{Revision: 1}, nil)
+	alarm(pb.AlarmRequest_GET, 0, pb.AlarmType_NONE, 1, 2)
+	alarm(pb.AlarmRequest_GET, 0, pb.AlarmType_CORRUPT)
+	alarm(pb.AlarmRequest_DEACTIVATE, 1, pb.AlarmType_NOSPACE, 1)
+	alarm(pb.AlarmRequest_DEACTIVATE, 1, pb.AlarmType_NOSPACE)
+	s.do(put("a", "", 0), ErrNoSpace)
+	alarm(pb.AlarmRequest_DEACTIVATE, 2, pb.AlarmType_NOSPACE, 2)
+	s.do(put("a", "", 0), nil)
+	alarm(pb.AlarmRequest_ACTIVATE, 3, pb.AlarmType_CORRUPT, 3)
+	for _, m := range []Message{put("a", "", 0), &pb.DeleteRangeRequest{Key: []byte("a")}, txn(), &pb.CompactionRequest{}, &pb.LeaseGrantRequest{ID: 1}, &pb.LeaseRevokeRequest{ID: 1}} {
+		s.do(m, ErrCorrupt)
+	}
+	s.do(&pb.LeaseCheckpointRequest{}, nil)
+	s.do(&pb.AuthEnableRequest{}, ErrNoAuth)
+	if _, err := s.Range(&pb.RangeRequest{Key: []byte("a")}); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestQuota(t *testing.T) {
+	s := newSpace(t, Options{Quota: 1000})
+	if err := s.Admit(put("a", "", 0)); err != nil {
+		t.Error(err)
+	}
+	large := put("a", string(make([]byte, 800)), 0)
+	if err := s.Admit(large); err != ErrNoSpace {
+		t.Error(err)
+	}
+	s.do(large, ErrNoSpace) // admitted by a server with more space: it has its effect
+	if got, err := s.Range(&pb.RangeRequest{Key: []byte("a")}); err != nil || got.Count != 1 {
+		t.Error(got, err)
+	}
+	if err := s.Admit(&pb.LeaseGrantRequest{}); err != nil && s.Size() < 900 || err == nil && s.Size() > 936 {
+		t.Error(s.Size(), err)
+	}
+	if err := s.Admit(&pb.DeleteRangeRequest{}); err != nil {
+		t.Error(err)
+	}
+	s = newSpace(t, Options{Quota: -1})
+	if err := s.Admit(put("a", string(make([]byte, 1<<20)), 0)); err != nil {
+		t.Error(err)
+	}
+}
+
+// judge permits what "root" does, and counts users in a record.
+type judge struct {
+	s *Store
+}
+
+func (j *judge) Permit(r Record) error {
+	if r.User != "root" {
+		return ErrEmptyKey // any outcome will do
+	}
+	return nil
+}
+
+func (j *judge) Apply(_ proto.Zxid, request Message) (Message, error) {
+	if r, ok := request.(*pb.AuthUserAddRequest); ok {
+		j.s.SetAuth("user/"+r.Name, []byte(r.HashedPassword))
+		return &pb.AuthUserAddResponse{}, nil
+	}
+	j.s.RemoveAuth("user/" + request.(*pb.AuthUserDeleteRequest).Name)
+	return &pb.AuthUserDeleteResponse{}, nil
+}
+
+func TestAuthority(t *testing.T) {
+	j := &judge{}
+	s := newSpace(t, Options{Authority: j})
+	j.s = s.Store
+	s.do(put("a", "", 0), ErrEmptyKey)
+	as := func(m Message) {
+		t.Helper()
+		r := NewRecord(m)
+		r.User = "root"
+		b, err := r.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if result, err := s.Apply(s.Applied()+1, b); err != nil || result.Err != nil {
+			t.Fatal(result, err)
+		}
+	}
+	size := s.Size()
+	as(&pb.AuthUserAddRequest{Name: "u", HashedPassword: "h"})
+	as(&pb.AuthUserAddRequest{Name: "v", HashedPassword: "1"})
+	as(&pb.AuthUserAddRequest{Name: "v", HashedPassword: "234"})
+	s.store()
+	var image bytes.Buffer
+	if err := WriteImage(&image, s.mem.View()); err != nil {
+		t.Fatal(err)
+	}
+	s.mem = &Memory{}
+	if _, err := ReadImage(&image, func(b *Batch) error { s.mem.Commit(b); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	s.open()
+	j.s = s.Store
+	as(&pb.AuthUserDeleteRequest{Name: "u"})
+	as(&pb.AuthUserDeleteRequest{Name: "u"})
+	var users []string
+	s.AuthFrom("user/", func(key string, _ []byte) bool {
+		users = append(users, key)
+		return true
+	})
+	if h, ok := s.Auth("user/v"); !ok || string(h) != "234" || !slices.Equal(users, []string{"user/v"}) || s.Size() != size+10 {
+		t.Errorf("%q, %v, %v, size %d", h, ok, users, s.Size()-size)
 	}
 }

@@ -4,11 +4,13 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/mvccpb"
+	"go.etcd.io/etcd/server/v3/lease"
 	etcdmvcc "go.etcd.io/etcd/server/v3/storage/mvcc"
 
 	ours "zebu/mvcc"
@@ -16,7 +18,7 @@ import (
 )
 
 var (
-	opsFlag  = flag.Int("ops", 0, "operations in all; 0 is as many as fit into 10 seconds")
+	opsFlag  = flag.Int("ops", 0, "operations in all; 0 is as many as fit into 15 seconds")
 	seedFlag = flag.Uint64("seed", 0, "run this seed alone")
 )
 
@@ -39,7 +41,7 @@ func TestDifferential(t *testing.T) {
 			t.Fatalf("go test . -run Differential -seed %d", seed)
 		}
 		done := int(seed-first+1) * opsPerSeed
-		if *opsFlag > 0 && done >= *opsFlag || *opsFlag == 0 && time.Since(start) > 10*time.Second {
+		if *opsFlag > 0 && done >= *opsFlag || *opsFlag == 0 && time.Since(start) > 15*time.Second {
 			t.Logf("%d operations in %v", done, time.Since(start).Round(time.Second))
 			return
 		}
@@ -86,7 +88,7 @@ func (p *pair) step() {
 	r := p.g.next()
 	p.trace = append(p.trace, fmt.Sprintf("%T %v", r, r))
 	want, wantErr := p.etcd.do(p.t, r)
-	got, gotErr, events := p.do(r)
+	got, events, gotErr := p.do(r)
 	if wantErr != gotErr || wantErr == nil && fmt.Sprint(want) != fmt.Sprint(got) {
 		p.fail("etcd answers %v, %v\nzebu answers %v, %v", want, wantErr, got, gotErr)
 	}
@@ -101,6 +103,7 @@ func (p *pair) step() {
 	p.persist()
 	if p.g.flip(50) {
 		p.compareHash()
+		p.compareLeases()
 	}
 	if p.g.flip(500) {
 		p.compareHistory()
@@ -116,16 +119,16 @@ func (p *pair) fail(format string, args ...any) {
 }
 
 // do gives a request to our store as a server would.
-func (p *pair) do(r ours.Message) (ours.Message, error, []*mvccpb.Event) {
+func (p *pair) do(r ours.Message) (ours.Message, []*mvccpb.Event, error) {
 	p.t.Helper()
 	switch r := r.(type) {
 	case *pb.RangeRequest:
 		resp, err := p.store.Range(r)
-		return resp, err, nil
+		return resp, nil, err
 	case *pb.TxnRequest:
 		if ours.ReadOnly(r) {
 			resp, err := p.store.ReadTxn(r)
-			return resp, err, nil
+			return resp, nil, err
 		}
 	}
 	record, err := ours.NewRecord(r).Encode()
@@ -137,7 +140,7 @@ func (p *pair) do(r ours.Message) (ours.Message, error, []*mvccpb.Event) {
 	if err != nil {
 		p.fail("apply: %v", err)
 	}
-	return result.Response, result.Err, result.Events
+	return result.Response, result.Events, result.Err
 }
 
 // persist lets batches take their way to the storage at random times, and now and then starts again from there.
@@ -182,6 +185,21 @@ func (p *pair) compareHash() {
 	wantErr = grpcError(p.t, wantErr)
 	if wantErr != gotErr || wantErr == nil && got != (ours.Hash{Hash: want.Hash, CompactRevision: want.CompactRevision, HashRevision: want.Revision, Revision: current}) {
 		p.fail("hash at %d: etcd %+v %d %v, zebu %+v %v", rev, want, current, wantErr, got, gotErr)
+	}
+}
+
+// compareLeases compares which keys belong to which lease.
+func (p *pair) compareLeases() {
+	p.t.Helper()
+	for id := range int64(8) {
+		var want []string
+		if l := p.etcd.lessor.Lookup(lease.LeaseID(id)); l != nil {
+			want = l.Keys()
+			slices.Sort(want)
+		}
+		if got := p.store.LeaseKeys(ours.LeaseID(id)); !slices.Equal(got, want) {
+			p.fail("lease %d: etcd has %q, zebu %q", id, want, got)
+		}
 	}
 }
 
