@@ -62,7 +62,7 @@ func reconfigure(t *testing.T, e *ensemble, joiner string) {
 	load(t, []*client{atLeader, admin(t, four)}, "/joined", 150)
 	e.same()
 
-	atFollower.reconfig(nil, []string{"1"})
+	atFollower.replace(e.seat(2), e.seat(3), four)
 	e.sameConfig(2, 3, 4)
 	e.stop(1)
 	load(t, []*client{atFollower, admin(t, four)}, "/removed", 150)
@@ -104,6 +104,19 @@ func (c *client) reconfig(joining, leaving []string) {
 	c.t.Logf("%s reconfig +%v -%v", time.Now().UTC().Format(logTime), joining, leaving)
 	if _, err := c.IncrementalReconfig(joining, leaving, -1); err != nil && !errors.Is(err, zk.ErrConnectionClosed) {
 		c.t.Fatalf("reconfig +%v -%v: %v", joining, leaving, err)
+	}
+}
+
+// replace names all members anew.
+func (c *client) replace(members ...*seat) {
+	c.t.Helper()
+	var all []string
+	for _, m := range members {
+		all = append(all, fmt.Sprintf("server.%d=%s", m.id, m.spec(m.quorum)))
+	}
+	c.t.Logf("%s reconfig %v", time.Now().UTC().Format(logTime), all)
+	if _, err := c.Reconfig(all, -1); err != nil && !errors.Is(err, zk.ErrConnectionClosed) {
+		c.t.Fatalf("reconfig %v: %v", all, err)
 	}
 }
 
@@ -156,22 +169,17 @@ func (e *ensemble) sameConfig(ids ...int) {
 
 // config is the text of the configuration in a member's tree.
 func (e *ensemble) config(id int) (string, error) {
-	w, err := connectWire(e.seat(id).addr(), 4*time.Second)
-	if err != nil {
-		return "", err
-	}
-	defer w.Close()
-	b, err := w.must(proto.OpGetData, &proto.PathWatchRequest{Path: "/zookeeper/config"})
-	if err != nil {
-		return "", err
-	}
 	var r proto.GetDataResponse
-	d := proto.NewDecoder(b)
-	r.Decode(&d)
-	if _, err := w.call(proto.OpCloseSession, nil); err != nil {
-		return "", err
-	}
-	return string(r.Data), d.Err()
+	err := e.seat(id).visit(func(w *wire) error {
+		b, err := w.must(proto.OpGetData, &proto.PathWatchRequest{Path: "/zookeeper/config"})
+		if err != nil {
+			return err
+		}
+		d := proto.NewDecoder(b)
+		r.Decode(&d)
+		return d.Err()
+	})
+	return string(r.Data), err
 }
 
 // configFile is the text of the configuration as zoo.cfg refers to it.

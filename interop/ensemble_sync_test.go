@@ -82,7 +82,7 @@ func TestSynchronisation(t *testing.T) {
 // unshared makes a write that only member 3, which leads, has on disk, and kills it. Member 2 leads then.
 func unshared(t *testing.T, e *ensemble, p *proxy, path string) {
 	t.Helper()
-	c := connect(t, time.Minute, e.seat(3).addr())
+	c := connect(t, 30*time.Second, e.seat(3).addr())
 	e.settle()
 	p.holdReplies()
 	go c.Create(path, nil, 0, worldACL) //nolint:errcheck // it gets no answer
@@ -131,7 +131,7 @@ func cutBack(t *testing.T, e *ensemble) {
 	p := quorumProxy(t, e.seat(3))
 	e.detours[3] = p.port()
 	e.lead(3)
-	load(t, e.through(time.Minute), "/before", 50)
+	load(t, e.through(30*time.Second), "/before", 50)
 	unshared(t, e, p, "/unshared")
 	e.start(3)
 	e.synchronised(3, "TRUNC")
@@ -164,7 +164,7 @@ func replaceDiverged(t *testing.T, e *ensemble) {
 		t.Fatalf("member %d leads, not 3", got)
 	}
 	unshared(t, e, p, "/diverged")
-	connect(t, time.Minute, e.seat(1).addr()).mustCreate("/later", "", 0)
+	connect(t, 30*time.Second, e.seat(1).addr()).mustCreate("/later", "", 0)
 	e.start(3)
 	e.synchronised(3, "SNAP")
 	gone(t, e, "/diverged")
@@ -174,7 +174,7 @@ func replaceDiverged(t *testing.T, e *ensemble) {
 // gone checks that no member has a node.
 func gone(t *testing.T, e *ensemble, path string) {
 	t.Helper()
-	for _, c := range e.through(time.Minute) {
+	for _, c := range e.through(30 * time.Second) {
 		c.mustSync()
 		if there, _, err := c.Exists(path); there || err != nil {
 			t.Errorf("%s through %s: %v %v", path, c.Server(), there, err)
@@ -186,12 +186,12 @@ func gone(t *testing.T, e *ensemble, path string) {
 func catchUp(t *testing.T, e *ensemble, n int, by string) {
 	t.Helper()
 	e.kill(3)
-	load(t, []*client{connect(t, time.Minute, e.seat(2).addr())}, fmt.Sprintf("/missed%d", n), n)
+	load(t, []*client{connect(t, 30*time.Second, e.seat(2).addr())}, fmt.Sprintf("/missed%d", n), n)
 	e.start(3)
 	e.synchronised(3, by)
 	e.same()
 	if by == "SNAP" { // the history on disk is the snapshot's, and what came behind it
-		load(t, []*client{connect(t, time.Minute, e.seat(3).addr())}, "/behind", 10)
+		load(t, []*client{connect(t, 30*time.Second, e.seat(3).addr())}, "/behind", 10)
 		e.kill(3)
 		e.start(3)
 		e.same()
@@ -201,7 +201,7 @@ func catchUp(t *testing.T, e *ensemble, n int, by string) {
 // catchUpFromLogs lets member 1 miss more than the leader, member 3, has in memory, and then all.
 func catchUpFromLogs(t *testing.T, e *ensemble) {
 	t.Helper()
-	c := connect(t, time.Minute, e.seat(3).addr())
+	c := connect(t, 30*time.Second, e.seat(3).addr())
 	c.mustCreate("/large", "", 0)
 	for i := range 40 { // for a snapshot that is larger than the logs will be
 		c.mustCreate(fmt.Sprintf("/large/%d", i), strings.Repeat("large ", 16_000), 0)
