@@ -19,7 +19,8 @@
 //   - Wherever Apache's wait starts anew with every notification, it ends here when it would have without any.
 //   - Notifications that come during the wait count like all others, instead of getting lost.
 //   - Who does not vote joins the leader that a quorum follows, and never the candidate of voters in an election, of
-//     whose second thoughts it would not hear. They tell it the outcome if it had asked.
+//     whose second thoughts it would not hear. They tell it the outcome if it had asked. Its consent they have, in case that a
+//     configuration is pending in which it votes.
 //   - A new candidate, or the first word of an ensemble at work, ends a long back-off.
 //   - Two servers that take each other for outsiders do not answer each other's answers for ever.
 //   - A configuration that cannot be read, or comes while reconfigEnabled is false, does not disturb the election.

@@ -19,6 +19,8 @@ func (e *Election) Recv(now proto.Millis, from proto.ServerID, n *proto.Notifica
 	}
 	v := Vote{Leader: n.Leader, Zxid: n.Zxid, Round: n.Round, Epoch: n.PeerEpoch}
 	switch {
+	case e.consents(n):
+		e.answer(now, from, n, v)
 	case !e.voters.Has(from):
 		e.tellOutsider(now, from, n)
 	case e.state != proto.Looking:
@@ -61,6 +63,14 @@ func (e *Election) countEarly(now proto.Millis) {
 			e.count(now, b)
 		}
 	}
+}
+
+// consents says whether to answer a candidacy with consent: a server that is no member, as far as it knows, may be a voter of a
+// configuration that is pending elsewhere, and then there is no leader without it. To those who do not count it a voter its
+// voice means nothing.
+func (e *Election) consents(n *proto.Notification) bool {
+	return e.state == proto.Looking && n.State == proto.Looking && n.Leader != proto.NoServer && e.takesPart() &&
+		e.committed.Member(e.id) == nil && !e.voters.Has(e.id)
 }
 
 // tellOutsider answers an observer, or a server that is no member: it wants to know and has no say. Unlike Apache's
