@@ -39,7 +39,8 @@ type Result struct {
 	Commits    int
 	Replies    int
 	Counts     map[string]int
-	Unsearched int // nodes whose history was too entangled to be checked for linearizability in time
+	Recovery   Time // until everybody was served, once everything was healed
+	Unsearched int  // nodes whose history was too entangled to be checked for linearizability in time
 }
 
 // draw makes up an ensemble and what goes wrong with it.
@@ -100,7 +101,7 @@ func Run(seed uint64, trace func(format string, args ...any)) Result {
 }
 
 func (w *World) result() Result {
-	r := Result{Err: w.Err(), Hash: w.hash, Steps: w.steps, Virtual: w.now, Commits: len(w.check.committed), Counts: w.check.counts, Unsearched: w.check.unsearched}
+	r := Result{Err: w.Err(), Hash: w.hash, Steps: w.steps, Virtual: w.now, Commits: len(w.check.committed), Counts: w.check.counts, Recovery: w.recovery, Unsearched: w.check.unsearched}
 	for _, c := range w.clients {
 		r.Replies += c.done
 	}
@@ -141,7 +142,10 @@ func (w *World) settle(f *faults) {
 		}
 		return true
 	}
-	if !w.Await(w.bound(), served) {
+	healed := w.now
+	ok := w.Await(w.bound(), served)
+	w.recovery = w.now - healed
+	if !ok {
 		w.failf("not everybody is served after %v: %s", w.bound(), w.describe())
 		return
 	}

@@ -53,7 +53,7 @@ func TestSeeds(t *testing.T) {
 		return
 	}
 	var mu sync.Mutex
-	next, failed := *fromFlag, uint64(0)
+	next, failed, slowest := *fromFlag, uint64(0), uint64(0)
 	total := Result{Counts: map[string]int{}}
 	start := time.Now()
 	var all sync.WaitGroup
@@ -77,6 +77,9 @@ func TestSeeds(t *testing.T) {
 				total.Virtual += r.Virtual
 				total.Commits += r.Commits
 				total.Replies += r.Replies
+				if r.Recovery > total.Recovery {
+					total.Recovery, slowest = r.Recovery, seed
+				}
 				total.Unsearched += r.Unsearched
 				for k, n := range r.Counts {
 					total.Counts[k] += n
@@ -88,6 +91,7 @@ func TestSeeds(t *testing.T) {
 	all.Wait()
 	t.Logf("%d seeds, %d events, %v, %d transactions, %d replies, %v, %d not searched, in %v",
 		min(next-*fromFlag, *seedsFlag), total.Steps, total.Virtual, total.Commits, total.Replies, total.Counts, total.Unsearched, time.Since(start))
+	t.Logf("the slowest recovery took %v, in seed %d", total.Recovery, slowest)
 	if failed != 0 {
 		explain(t, failed)
 	}
