@@ -17,7 +17,8 @@ import (
 )
 
 // Suites of clients, each on an ensemble of three that the client's own harness starts: it runs "java … QuorumPeerMain zoo.cfg" or
-// zkServer.sh, for which dist has stand-ins. With INTEROP_ONLY=apache they run on Apache ZooKeeper 3.9.
+// zkServer.sh, for which dist has stand-ins. With INTEROP_ONLY=apache they run on Apache ZooKeeper 3.9;
+// then with -parallel=1, for a small machine does not bear a dozen Java servers at once.
 
 // onApache says whether to run suites on the reference.
 func onApache() bool { return os.Getenv("INTEROP_ONLY") == "apache" }
