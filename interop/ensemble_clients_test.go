@@ -18,10 +18,8 @@ type client struct {
 	*zk.Conn
 	t *testing.T
 
-	mu       sync.Mutex
-	expired  bool
-	session  int64
-	sessions int // opened
+	mu      sync.Mutex
+	expired bool
 }
 
 // connect opens a client for some addresses, and closes it at the end of the test.

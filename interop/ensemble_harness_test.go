@@ -12,7 +12,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -85,7 +84,7 @@ func (m *seat) sinceStart() string {
 	return m.server.Log()[m.logged:]
 }
 
-// ensemble is a set of members. Digests of all of them are compared from the first start to the end of the test.
+// ensemble is a set of servers. Digests of all of them are compared from the first start to the end of the test.
 type ensemble struct {
 	t       *testing.T
 	members []*seat  // by id, from 1
@@ -288,17 +287,6 @@ func (e *ensemble) kill(id int) {
 	e.note("kill", m)
 	m.server.Kill()
 	m.server = nil
-}
-
-// freeze stops a member's process without ending it; thaw lets it go on.
-func (e *ensemble) freeze(id int) { e.signal(id, syscall.SIGSTOP) }
-func (e *ensemble) thaw(id int)   { e.signal(id, syscall.SIGCONT) }
-
-func (e *ensemble) signal(id int, s syscall.Signal) {
-	e.t.Helper()
-	if err := syscall.Kill(e.seat(id).server.PID(), s); err != nil {
-		e.t.Fatal(err)
-	}
 }
 
 // end kills what still runs, and shows the logs of a test that failed.
