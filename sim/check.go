@@ -317,7 +317,8 @@ func (c *checker) commit(h *Host, z proto.Zxid) {
 // inOrder holds a session's transactions to the order of its requests, wherever these were sent to.
 func (c *checker) inOrder(z proto.Zxid) {
 	hdr := &c.txns[z].hdr
-	if hdr.Cxid <= 0 || hdr.Type == proto.OpError {
+	changed := slices.ContainsFunc(c.states[z].nodes, func(n node) bool { return n.mzxid == z })
+	if hdr.Cxid <= 0 || hdr.Type == proto.OpError || hdr.Type == proto.OpMulti && !changed { // a multi that failed is a multi
 		return
 	}
 	if last := c.cxids[hdr.ClientID]; hdr.Cxid <= last {

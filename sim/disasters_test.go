@@ -24,6 +24,36 @@ func lag(s *script) *Host {
 	return h
 }
 
+// fallBehind makes a follower miss what the others do not remember one by one either.
+func fallBehind(s *script) *Host {
+	s.t.Helper()
+	h := lag(s)
+	for _, o := range s.others(h) {
+		if _, err := o.store.WriteSnapshot(o.rep.Image()); err != nil {
+			s.t.Fatal(err)
+		}
+		o.store.Log().Roll()
+	}
+	for _, o := range s.others(h) {
+		o.Crash(false)
+		o.boot()
+	}
+	s.await("service", s.served)
+	return h
+}
+
+// fallBehindAndRise makes everybody crash besides, so that the one who fell behind is needed for the next epoch: of the others only
+// one comes back, the leader to be.
+func fallBehindAndRise(s *script) *Host {
+	h := fallBehind(s)
+	others := s.others(h)
+	for _, o := range others {
+		o.Crash(true)
+	}
+	others[1].boot()
+	return h
+}
+
 // forget makes a follower lose its disk.
 func forget(s *script) *Host {
 	h := lag(s)
@@ -64,7 +94,7 @@ func rise(s *script) *Host {
 // TestCrashAtEveryChange switches a server off at each change of its disk in turn, from its start until it serves (ZOOKEEPER-3911,
 // 4646, 4643, 4785, 5094, 3642, 1154, 2307); and again with the leader crashing at the same moment.
 func TestCrashAtEveryChange(t *testing.T) {
-	for name, prepare := range map[string]func(*script) *Host{"diff": lag, "snap": forget, "trunc": overreach, "leader": rise} {
+	for name, prepare := range map[string]func(*script) *Host{"diff": lag, "snap": fallBehind, "snap in a new epoch": fallBehindAndRise, "snap to an empty disk": forget, "trunc": overreach, "leader": rise} {
 		t.Run(name, func(t *testing.T) {
 			for _, both := range []bool{false, true} {
 				points := 0
@@ -84,7 +114,7 @@ func TestCrashAtEveryChange(t *testing.T) {
 
 // crashAt switches a server off after a number of changes, and reports whether it came so far.
 func crashAt(t *testing.T, prepare func(*script) *Host, changes int, both bool) bool {
-	s := play(t, uint64(changes+1), patient)
+	s := play(t, uint64(changes+1), func(o *Options) { o.LogSync, o.SessionTimeout = false, 30_000 })
 	h := prepare(s)
 	h.disk.CrashAfter(changes)
 	h.boot()
@@ -97,7 +127,13 @@ func crashAt(t *testing.T, prepare func(*script) *Host, changes int, both bool) 
 		for _, o := range s.hosts {
 			if o.up && o.role == proto.Leading {
 				o.Crash(true)
+			} else {
+				o.boot()
 			}
+		}
+		h.boot()
+		if !h.lost { // else it does not vote
+			s.await("service without the leader", s.served)
 		}
 	}
 	s.finish()
