@@ -1,10 +1,14 @@
 package recipes
 
 import (
+	"bytes"
+	"encoding/binary"
 	"fmt"
+	"net"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/go-zookeeper/zk"
 )
@@ -154,4 +158,37 @@ func TestCacheOutlivesServers(t *testing.T) {
 	g.open()
 	told.expect(t, "added "+root+"=x")
 	again.Close()
+}
+
+// TestWatchesAgain checks what is sent when watches are set again: the last transaction before the connection was lost.
+func TestWatchesAgain(t *testing.T) {
+	t.Parallel()
+	ctx, dir, sent := within(t), fresh(t), make(chan []byte, 10)
+	f := newFaults(-1, unsent)
+	c := clientWith(t, Options{Dial: func(network, address string, timeout time.Duration) (net.Conn, error) {
+		conn, err := f.dial(network, address, timeout)
+		return spy{conn, sent}, err
+	}})
+	must(c.create(ctx, dir, nil, 0))(t)
+	must(c.watchChildren(ctx, dir))(t)
+	c.mu.Lock()
+	seen := c.seen
+	c.mu.Unlock()
+	f.cut()
+	b := until(t, sent, "the watches")
+	if got := int64(binary.BigEndian.Uint64(b[12:])); got != seen || seen == 0 {
+		t.Errorf("relative to %x, expected %x", got, seen)
+	}
+}
+
+type spy struct {
+	net.Conn
+	sent chan []byte
+}
+
+func (s spy) Write(b []byte) (int, error) {
+	if len(b) >= 20 && binary.BigEndian.Uint32(b[8:]) == opSetWatches {
+		s.sent <- bytes.Clone(b)
+	}
+	return s.Conn.Write(b)
 }

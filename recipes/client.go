@@ -58,6 +58,7 @@ type Client struct {
 	closed   bool
 	granted  grant // of the connection being set up
 	heard    time.Time
+	seen     int64         // the last transaction that a reply has told
 	current  *session      // nil: none that can be relied on
 	deadline *time.Timer   // runs while current is disconnected
 	changed  chan struct{} // closed and replaced when current becomes another
@@ -130,8 +131,8 @@ func (c *Client) Conn() *zk.Conn { return c.conn }
 
 // Close ends the session, and with it all that it holds, and waits for the client's goroutines.
 func (c *Client) Close() {
+	c.stop() // first: whoever tries again until there is an answer ends now
 	c.conn.Close()
-	c.stop()
 	c.tasks.Wait()
 }
 
@@ -182,6 +183,7 @@ func (c *Client) event(e zk.Event) {
 			c.detached()
 		case zk.StateExpired:
 			c.loseSession()
+			c.seen = 0
 		}
 	}
 	for _, f := range c.hooks {

@@ -133,6 +133,9 @@ func childrenBecome(t *testing.T, c *Client, dir, what string, f func([]string) 
 			if err != nil {
 				t.Fatalf("%s: %v", what, err)
 			}
+			if e.value != nil {
+				continue
+			}
 			w.event = e.event
 		}
 		select {
