@@ -7,7 +7,7 @@ FUZZTIME ?= 10s
 # Where goroutines share state; the pure cores have none.
 RACE = ./server/... ./storage/... ./transport/... ./admin/... ./cli/... ./cmd/... ./internal/...
 
-.PHONY: build test race lint fuzz bench generate clean
+.PHONY: build test race lint fuzz sim bench generate clean
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w' -o bin/zebu ./cmd/zebu
@@ -37,6 +37,11 @@ fuzz:
 			$(GO) test -run='^$$' -fuzz="^$$target$$" -fuzztime=$(FUZZTIME) $$(dirname $$file); \
 		done; \
 	done
+
+# Simulated ensembles, as many seeds as told; see sim/README.md.
+SEEDS ?= 2000
+sim:
+	$(GO) test ./sim -run TestSeeds -timeout 0 -v -sim.seeds=$(SEEDS)
 
 bench: build
 	$(GO) run ./bench compare --out bench/RESULTS.md

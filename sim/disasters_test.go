@@ -357,3 +357,26 @@ func TestReconfigurationDuringSynchronisation(t *testing.T) {
 	}
 	s.finish()
 }
+
+// ZOOKEEPER-2325, 3056: a server that has lost its disk does not know what it has acknowledged. Without another that does, there must be
+// no leader.
+func Test2325LostDiskHasNoVoice(t *testing.T) {
+	s := play(t, 1, patient)
+	c, leader := s.clients[0], s.theLeader()
+	behind, forgetful := s.others(leader)[0], s.others(leader)[1]
+	s.move(c, leader)
+	behind.Crash(true)
+	s.write(c, 0) // on the other two
+	leader.Crash(true)
+	forgetful.Crash(true)
+	forgetful.LoseDisk()
+	forgetful.boot()
+	behind.boot()
+	s.RunUntil(s.now + 30*Second)
+	if s.Err() != nil || behind.m.Serving() || forgetful.m.Serving() {
+		t.Fatalf("%v: %s", s.Err(), s.describe())
+	}
+	leader.boot()
+	s.await("service", s.served)
+	s.finish()
+}
