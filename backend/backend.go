@@ -19,7 +19,9 @@ import (
 )
 
 const (
-	memTableSize = 16 << 20
+	// releaseEvery is after how many bytes Commit gives the memory of tables back.
+	releaseEvery = 16 << 20
+	memTableSize = 8 << 20
 	// ringSize is how many numbers of batches the ring remembers.
 	ringSize = 1 << 16
 	// maxUnsynced is after how many batches Commit syncs by itself, so that the ring has all numbers since.
@@ -30,8 +32,9 @@ const (
 // 15 % of a memtable, and no more operations than that divided by about 100. The first two thirds are for new changes.
 const opSize = 120
 
-// valueThreshold is from which size on Badger keeps values in files of their own; it takes no larger number.
-const valueThreshold = 1 << 20
+// valueThreshold is from which size on Badger keeps values in files of their own: a smaller one must fit into a write
+// beside others.
+const valueThreshold = 512 << 10
 
 var (
 	statusKey = []byte{'s'}
@@ -42,8 +45,11 @@ var (
 // by others meanwhile.
 type Backend struct {
 	dir string
+	abs string // dir as the system names it
 	db  *badger.DB
 	log *zap.Logger
+
+	written int // bytes since the last Release
 
 	mu      sync.Mutex // guards the rest
 	seq     uint64     // of the last batch
@@ -64,11 +70,18 @@ func open(dir string, log *zap.Logger, memTable int64) (*Backend, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("open etcd storage: %w", err)
 	}
+	abs, err := filepath.Abs(dir)
+	if err == nil {
+		abs, err = filepath.EvalSymlinks(abs)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open etcd storage: %w", err)
+	}
 	db, err := badger.Open(tuned(dir, log, memTable))
 	if err != nil {
 		return nil, fmt.Errorf("open etcd storage %s: %w", dir, err)
 	}
-	b := &Backend{dir: dir, db: db, log: log}
+	b := &Backend{dir: dir, abs: abs, db: db, log: log}
 	if err := b.start(); err != nil {
 		return nil, errors.Join(fmt.Errorf("open etcd storage %s: %w", dir, err), db.Close())
 	}
@@ -76,7 +89,7 @@ func open(dir string, log *zap.Logger, memTable int64) (*Backend, error) {
 }
 
 func tuned(dir string, log *zap.Logger, memTable int64) badger.Options {
-	return badger.DefaultOptions(dir).
+	o := badger.DefaultOptions(dir).
 		WithLogger(logger{log.Sugar()}).
 		WithSyncWrites(false).
 		WithDetectConflicts(false).
@@ -95,6 +108,8 @@ func tuned(dir string, log *zap.Logger, memTable int64) badger.Options {
 		WithVerifyValueChecksum(true).
 		WithChecksumVerificationMode(options.OnBlockRead).
 		WithMetricsEnabled(false)
+	o.TableSizeMultiplier = 1 // Badger pools buffers of twice the largest table
+	return o
 }
 
 // start finds out where the directory stands, and that it is whole.
@@ -209,6 +224,12 @@ func (b *Backend) Commit(batch *mvcc.Batch) error {
 	if err := w.commit(); err != nil {
 		return fmt.Errorf("commit batch %d up to %v to etcd storage: %w", seq, batch.Meta.Applied, err)
 	}
+	if b.written += w.total; b.written > releaseEvery {
+		b.written = 0
+		if err := b.Release(); err != nil {
+			b.log.Warn("memory of etcd storage stays in use", zap.Error(err))
+		}
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.seq = seq
@@ -224,6 +245,7 @@ type writeSplitter struct {
 	limit int // in bytes
 	txn   *badger.Txn
 	bytes int
+	total int // bytes of all writes
 	err   error
 }
 
@@ -242,6 +264,7 @@ func (w *writeSplitter) add(op mvcc.Op, maySplit bool) {
 		w.txn = w.db.NewTransaction(true)
 	}
 	w.bytes += size
+	w.total += size
 	if op.Delete {
 		w.err = w.txn.Delete(op.Key)
 	} else {

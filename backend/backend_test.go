@@ -467,14 +467,67 @@ func mustStore(t *testing.T, b *Backend) (*Backend, *mvcc.Store) {
 	return b, s
 }
 
-// TestCollect overwrites large values and gets their space back while it writes on.
+// TestCollect overwrites large values, gets their space back, and loses nothing.
 func TestCollect(t *testing.T) {
-	b, s := must(t, t.TempDir(), 16<<20)
-	defer b.Close()
-	advance(s, 50, b.Commit)
+	b, s := must(t, t.TempDir(), 8<<20)
+	defer func() { b.Close() }()
+	z := proto.Zxid(0)
+	do := func(m mvcc.Message) {
+		t.Helper()
+		z++
+		if err := apply(s, z, m); err != nil {
+			t.Fatal(err)
+		}
+		for s.CompactStep(100) {
+		}
+		batch := s.Take()
+		if err := b.Commit(batch); err != nil {
+			t.Fatal(err)
+		}
+		s.Stored(batch)
+	}
+	large := func(i int) []byte { return bytes.Repeat([]byte{byte(i)}, 1_400_000) }
+	for i := range 150 { // more than two files of values
+		do(&pb.PutRequest{Key: []byte("large"), Value: large(i)})
+		do(&pb.CompactionRequest{Revision: s.Revision()})
+	}
+	dir := b.dir
+	if err := b.Close(); err != nil { // writes the deletions into tables
+		t.Fatal(err)
+	}
+	b, s = must(t, dir, 8<<20)
 	if err := b.Collect(); err != nil {
 		t.Fatal(err)
 	}
-	advance(s, 100, b.Commit)
+	got, err := s.Range(&pb.RangeRequest{Key: []byte("large")})
+	if err != nil || !bytes.Equal(got.Kvs[0].Value, large(149)) {
+		t.Fatal(err)
+	}
+}
+
+// TestRelease gives the memory of tables back while they are read and written.
+func TestRelease(t *testing.T) {
+	b, s := must(t, t.TempDir(), 1<<20)
+	defer b.Close()
+	done := make(chan error, 1)
+	go func() {
+		var err error
+		for range 100 {
+			err = errors.Join(err, b.Release())
+		}
+		done <- err
+	}()
+	if err := advance(s, 2000, b.Commit); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	if len(b.tables()) == 0 {
+		t.Error("there are no tables to release")
+	}
+	if err := b.Release(); err != nil {
+		t.Fatal(err)
+	}
 	compare(t, s)
 }

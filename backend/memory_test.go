@@ -1,6 +1,7 @@
 package backend
 
 import (
+	"bufio"
 	"fmt"
 	"os"
 	"runtime"
@@ -56,4 +57,53 @@ func TestIdleMemory(t *testing.T) {
 	if kib == 0 || kib > 60_000_000/1024 {
 		t.Errorf("an idle process takes %d KiB", kib)
 	}
+}
+
+// mapped is the resident memory of a directory's tables, in KiB.
+func mapped(t *testing.T, b *Backend) (sum int) {
+	t.Helper()
+	f, err := os.Open("/proc/self/smaps")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	ours := false
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		line := lines.Text()
+		if strings.Contains(line, " r") && strings.Contains(line, "-") {
+			ours = strings.Contains(line, b.abs) && strings.HasSuffix(line, ".sst")
+		}
+		if kib, ok := strings.CutPrefix(line, "Rss:"); ok && ours {
+			n := 0
+			if _, err := fmt.Sscan(kib, &n); err != nil {
+				t.Fatal(line)
+			}
+			sum += n
+		}
+	}
+	return sum
+}
+
+func TestReleaseMemory(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("reads /proc")
+	}
+	b, s := must(t, t.TempDir(), 1<<20)
+	dir := b.dir
+	if err := advance(s, 1500, b.Commit); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	b, s = must(t, dir, 1<<20)
+	defer b.Close()
+	before := mapped(t, b)
+	if err := b.Release(); err != nil {
+		t.Fatal(err)
+	}
+	if after := mapped(t, b); before < 1000 || after > before/10 {
+		t.Errorf("%d KiB of tables before, %d after", before, after)
+	}
+	compare(t, s)
 }

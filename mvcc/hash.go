@@ -100,12 +100,12 @@ func (h *Hashing) Finish() (Hash, error) {
 	}
 	var last Revision
 	err := h.view.Scan([]byte{prefixChange}, mainBound(h.result.HashRevision+1), func(key, value []byte) error {
-		r, tombstone, ok := parseChangeKey(key)
+		r, _, ok := parseChangeKey(key)
 		if !ok {
 			return ErrDamaged
 		}
 		last = r
-		if h.counts(r, tombstone) {
+		if h.counts(r) {
 			add(key, value)
 		}
 		return nil
@@ -115,7 +115,7 @@ func (h *Hashing) Finish() (Hash, error) {
 	}
 	for _, p := range h.pending {
 		tombstone := p.kv.CreateRevision == 0
-		if p.r.Main < last.Main || p.r.Main == last.Main && p.r.Sub <= last.Sub || !h.counts(p.r, tombstone) {
+		if p.r.Main < last.Main || p.r.Main == last.Main && p.r.Sub <= last.Sub || !h.counts(p.r) {
 			continue
 		}
 		kv := *p.kv
@@ -132,14 +132,12 @@ func (h *Hashing) Finish() (Hash, error) {
 	return h.result, nil
 }
 
-func (h *Hashing) counts(r Revision, tombstone bool) bool {
+func (h *Hashing) counts(r Revision) bool {
 	switch {
 	case r.Main > h.result.HashRevision:
 		return false
-	case r.Main == h.result.CompactRevision && tombstone:
-		return false // whether it is still there must not matter
 	case r.Main <= h.result.CompactRevision:
-		_, ok := h.kept[r]
+		_, ok := h.kept[r] // no deletion, not even the one at the compaction that is kept for watches
 		return ok
 	}
 	return true
