@@ -300,13 +300,14 @@ func (l *Leader) Tick(now proto.Millis) {
 }
 
 // beat happens twice a tick. If the server was stopped for a while, beats that were missed follow at once, so that
-// learners that have not been heard meanwhile do not count for a quorum.
+// learners that have not been heard meanwhile do not count for a quorum. Nor do observers that a pending configuration will make
+// voters: what counts is who can acknowledge.
 func (l *Leader) beat() {
 	if l.halfTick = !l.halfTick; !l.halfTick {
 		l.tick++
 		alive := quorum.NewSet(l.o.ID)
 		for _, p := range l.peers {
-			if p.synced && l.tick <= p.deadline {
+			if p.synced && !p.observer && l.tick <= p.deadline {
 				alive.Add(p.id)
 			}
 		}
