@@ -78,8 +78,8 @@ func (x *index) drop(path string) []string {
 	}
 	for i := len(chain) - 1; i > 0 && !chain[i].key && len(chain[i].below) == 0; i-- {
 		delete(chain[i-1].below, list[i-1])
-		if above := "/" + strings.Join(list[:i-1], "/"); i > 1 && !chain[i-1].key {
-			gone = append(gone, above)
+		if i > 1 && !chain[i-1].key && len(chain[i-1].below) == 0 {
+			gone = append(gone, "/"+strings.Join(list[:i-1], "/"))
 		}
 	}
 	return gone

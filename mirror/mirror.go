@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -283,7 +284,7 @@ func (m *Mirror) pass(ctx context.Context) error {
 	var writing *writer
 	for len(stack) > 0 || writing != nil {
 		n := min(len(stack), wave)
-		visits := stack[len(stack)-n:]
+		visits := slices.Clone(stack[len(stack)-n:])
 		stack = stack[:len(stack)-n]
 		var w *writer
 		if err := m.fetch(ctx, visits); err != nil {

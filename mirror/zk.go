@@ -103,8 +103,6 @@ func (z *zkEnd) pump(c *client.Client, f *feed) {
 			switch {
 			case e.Path == "" && e.State == client.Connecting:
 				lost = true
-			case e.Path == "" && e.State == client.Expired:
-				f.resync()
 			case e.Path == "" && lost: // persistent watches are set again, but tell nothing of the time between
 				lost = false
 				f.resync()
