@@ -88,12 +88,11 @@ func (h *Hub) FinishCatchUp(c *CatchUp, s *Store) ([]Delivery, error) {
 			w.sync()
 		}
 	}
-	h.compactLagging()
 	h.rotate(c)
 	return out, nil
 }
 
-// rotate puts the watches of a round behind the others that lag.
+// rotate takes those out of the lagging that are gone or synced, and puts the rest of a round behind the others.
 func (h *Hub) rotate(c *CatchUp) {
 	served := make(map[*watcher]bool, len(c.watchers))
 	for _, w := range c.watchers {
@@ -101,9 +100,11 @@ func (h *Hub) rotate(c *CatchUp) {
 	}
 	var first, last []*watcher
 	for _, w := range h.lagging {
-		if served[w] {
+		switch {
+		case w.gone || w.place >= 0:
+		case served[w]:
 			last = append(last, w)
-		} else {
+		default:
 			first = append(first, w)
 		}
 	}

@@ -7,6 +7,27 @@
 // texts clients compare: a gateway hands both on as they are, and only fills in the cluster's and member's ids and the term.
 // The semantics are those of etcd 3.6, as etcdtest checks against etcd's own packages.
 //
+// # How a server drives it
+//
+// For each committed transaction of type [TxnType], in zxid order and under the lock that guards its state: [Store.Apply], then
+// [Hub.Publish] with what that returned, then the answer to the client that waits for it. Other transactions: [Store.Advance]. After a turn's
+// transactions: [Store.Take], whose batch another goroutine commits; [Store.Stored] follows under the lock. So neither log nor apply
+// waits for the storage.
+//
+// At start: [Open], then the log is replayed from [Store.Applied] on. If the log ends before that, it has lost what the
+// storage has, and the storage must be filled anew. Logs may be purged up to the zxid that the storage has synced.
+//
+// Reads: [Store.StartRange] (or StartHash) under the read lock, Finish without it; for a linearizable one, once the local state
+// has reached the read point that a quorum confirmed. [ReadOnly] transactions are reads too.
+//
+// Watches: deliveries go to the streams in the order in which the Hub returns them. A stream that takes no more is blocked
+// ([Hub.Block]), and holds up nobody. While watches lag: [Hub.StartCatchUp] under the lock, [CatchUp.Read] on a view without it,
+// [Hub.FinishCatchUp] under the lock. While [Store.Compacting]: [Store.CompactStep] now and then.
+//
+// Leases: the leader has a [Lessor] from when it has applied the whole log before its epoch until its leadership ends; it is told of
+// each grant, revocation and checkpoint that is applied. What it finds expired is proposed as LeaseRevoke with the record's
+// epoch set. A LeaseGrant is completed before it is proposed, and every request checked ([Check], [Store.Admit]).
+//
 // # The record in the ZAB log
 //
 // An etcd mutation is a transaction of type [TxnType], a number outside ZooKeeper's range. Its body:

@@ -111,11 +111,18 @@ func NewHub(revision int64) *Hub {
 	return &Hub{revision: revision, streams: map[StreamID]*stream{}, single: map[string]*interest{}}
 }
 
-// Watches is the number of watches, and Lagging of those that are not synced.
+// Watches is the number of watches.
 func (h *Hub) Watches() int { return h.watches }
 
 // Lagging is the number of watches that are not synced.
-func (h *Hub) Lagging() int { return len(h.lagging) }
+func (h *Hub) Lagging() (n int) {
+	for _, w := range h.lagging {
+		if !w.gone {
+			n++
+		}
+	}
+	return n
+}
 
 // Create begins a watch, on a stream that need not exist before. The first delivery is the answer to the client.
 func (h *Hub) Create(id StreamID, r *pb.WatchCreateRequest) Delivery {
@@ -219,11 +226,10 @@ func (h *Hub) Cancel(id StreamID, watch int64) []Delivery {
 		return nil
 	}
 	h.drop(s.watches[watch])
-	h.compactLagging()
 	return []Delivery{{Stream: id, Watch: watch, Revision: h.revision, Canceled: true}}
 }
 
-// drop forgets a watch, but for its place among the lagging.
+// drop forgets a watch, but for its place among the lagging, where the next round finds it gone.
 func (h *Hub) drop(w *watcher) {
 	if w.place >= 0 {
 		w.unsync()
@@ -241,11 +247,6 @@ func (h *Hub) drop(w *watcher) {
 	}
 }
 
-// compactLagging takes those out of the lagging that are gone or synced.
-func (h *Hub) compactLagging() {
-	h.lagging = slices.DeleteFunc(h.lagging, func(w *watcher) bool { return w.gone || w.place >= 0 })
-}
-
 // CloseStream ends all watches of a stream; there is nobody to tell.
 func (h *Hub) CloseStream(id StreamID) {
 	s := h.streams[id]
@@ -255,7 +256,6 @@ func (h *Hub) CloseStream(id StreamID) {
 	for _, w := range s.inOrder() {
 		h.drop(w)
 	}
-	h.compactLagging()
 	delete(h.streams, id)
 }
 

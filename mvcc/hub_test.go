@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"testing"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
@@ -445,6 +446,49 @@ func TestIntervals(t *testing.T) {
 			if r.contains(key) != hit[on] {
 				t.Fatalf("%q in %v: %v", key, r, hit[on])
 			}
+		}
+	}
+}
+
+// TestWatchMemory holds what 100,000 watches of as many keys on 1,000 streams cost.
+func TestWatchMemory(t *testing.T) {
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	h := NewHub(1)
+	for i := range 100_000 {
+		r := &pb.WatchCreateRequest{Key: fmt.Appendf(nil, "/registry/pods/namespace/%06d", i)}
+		if i%2 == 0 {
+			r.RangeEnd = append(bytes.Clone(r.Key), 0xff)
+		}
+		if d := h.Create(StreamID(i%1000), r); d.Canceled {
+			t.Fatalf("%+v", d)
+		}
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	used := (after.HeapAlloc - before.HeapAlloc) >> 20
+	t.Logf("%d MiB", used)
+	if used > 100 {
+		t.Errorf("%d MiB", used)
+	}
+	out, err := h.Publish(2, []*mvccpb.Event{{Kv: &mvccpb.KeyValue{Key: []byte("/registry/pods/namespace/000002"), ModRevision: 2}}}, nil)
+	if err != nil || len(out) != 1 {
+		t.Error(out, err)
+	}
+}
+
+func BenchmarkPublish(b *testing.B) {
+	h := NewHub(1)
+	for i := range 100_000 {
+		h.Create(StreamID(i%1000), &pb.WatchCreateRequest{Key: fmt.Appendf(nil, "/registry/pods/%06d", i), RangeEnd: fmt.Appendf(nil, "/registry/pods/%06d/", i)})
+	}
+	rev := int64(1)
+	for b.Loop() {
+		rev++
+		key := fmt.Appendf(nil, "/registry/pods/%06d", rev%100_000)
+		if out, err := h.Publish(rev, []*mvccpb.Event{{Kv: &mvccpb.KeyValue{Key: key, ModRevision: rev}}}, nil); err != nil || len(out) != 1 {
+			b.Fatal(out, err)
 		}
 	}
 }

@@ -18,6 +18,8 @@ type Read struct {
 	versions []version
 	pending  map[Revision]*mvccpb.KeyValue // those of versions that are not stored yet
 	view     View
+	given    int64 // keys in parts
+	more     bool  // parts leave keys out for the limit
 }
 
 // Range answers a range request that [Check] has passed: ErrCompacted, ErrFutureRev, or a failure of the storage, which
@@ -38,7 +40,10 @@ func (s *Store) StartRange(r *pb.RangeRequest) (*Read, error) {
 		return nil, err
 	}
 	for _, v := range read.versions {
-		if kv, ok := s.pending[v.revision()]; ok && v.main > s.stored {
+		if v.main <= s.stored {
+			continue
+		}
+		if kv, ok := s.pending[v.revision()]; ok {
 			if read.pending == nil {
 				read.pending = map[Revision]*mvccpb.KeyValue{}
 			}
@@ -90,16 +95,57 @@ func filtered(r *pb.RangeRequest) bool {
 
 // Finish reads the values and makes the answer.
 func (r *Read) Finish() (*pb.RangeResponse, error) {
+	defer r.Close()
+	return r.answer(r.get)
+}
+
+// Close lets go of what the read holds. Finish does so too, and Part with the last part.
+func (r *Read) Close() {
 	if r.view != nil {
-		defer r.view.Close()
+		r.view.Close()
+		r.view = nil
 	}
-	return r.answer(func(v version) (*mvccpb.KeyValue, error) {
-		if kv, ok := r.pending[v.revision()]; ok {
-			copied := *kv
-			return &copied, nil
+}
+
+func (r *Read) get(v version) (*mvccpb.KeyValue, error) {
+	if kv, ok := r.pending[v.revision()]; ok {
+		copied := *kv
+		return &copied, nil
+	}
+	return fetch(r.view, v)
+}
+
+// InParts tells whether a request can be answered with [Read.Part]: its answer is in the order of keys and not filtered.
+func InParts(r *pb.RangeRequest) bool {
+	byKey := r.SortTarget == pb.RangeRequest_KEY && r.SortOrder != pb.RangeRequest_DESCEND
+	return byKey && !filtered(r)
+}
+
+// Part reads up to n more keys, for RangeStream: the parts together have the keys that Finish has. The last alone has header, count
+// and more.
+func (r *Read) Part(n int) (part *pb.RangeResponse, last bool, err error) {
+	if limit := r.request.Limit; limit > 0 && int64(len(r.versions)) > limit-r.given {
+		r.versions, r.more = r.versions[:limit-r.given], true
+	}
+	n = min(n, len(r.versions))
+	part = &pb.RangeResponse{}
+	for _, v := range r.versions[:n] {
+		kv, err := r.get(v)
+		if err != nil {
+			return nil, false, err
 		}
-		return fetch(r.view, v)
-	})
+		if r.request.KeysOnly {
+			kv.Value = nil
+		}
+		part.Kvs = append(part.Kvs, kv)
+	}
+	r.versions, r.given = r.versions[n:], r.given+int64(n)
+	if len(r.versions) > 0 {
+		return part, false, nil
+	}
+	r.Close()
+	part.Header, part.Count, part.More = &pb.ResponseHeader{Revision: r.revision}, r.count, r.more
+	return part, true, nil
 }
 
 func (r *Read) answer(get func(version) (*mvccpb.KeyValue, error)) (*pb.RangeResponse, error) {

@@ -129,6 +129,50 @@ func TestOpenDamaged(t *testing.T) {
 	s.open()
 }
 
+// TestParts holds the parts of an answer against the whole, with what is stored, what is not, and compaction in between.
+func TestParts(t *testing.T) {
+	s := newSpace(t, Options{})
+	for i := range 40 {
+		if i == 25 {
+			s.store()
+		}
+		s.do(put(fmt.Sprintf("%03d", i), "value", 0), nil)
+	}
+	for _, r := range []*pb.RangeRequest{
+		{Key: []byte{0}, RangeEnd: []byte{0}},
+		{Key: []byte{0}, RangeEnd: []byte{0}, Limit: 17, KeysOnly: true},
+		{Key: []byte{0}, RangeEnd: []byte{0}, Limit: 40, SortOrder: pb.RangeRequest_ASCEND},
+		{Key: []byte{0}, RangeEnd: []byte{0}, CountOnly: true, Revision: 7},
+		{Key: []byte("none")},
+	} {
+		want, err := s.Range(r)
+		if err != nil || !InParts(r) {
+			t.Fatal(err)
+		}
+		read, err := s.StartRange(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.do(put("020", "other", 0), nil)
+		s.store()
+		got, last := &pb.RangeResponse{}, false
+		for !last {
+			var part *pb.RangeResponse
+			if part, last, err = read.Part(7); err != nil || len(part.Kvs) > 7 || !last && part.Header != nil {
+				t.Fatal(part, err)
+			}
+			part.Kvs = append(got.Kvs, part.Kvs...)
+			got = part
+		}
+		if got.String() != want.String() {
+			t.Errorf("%v: in parts %v, at once %v", r, got, want)
+		}
+	}
+	if InParts(&pb.RangeRequest{SortTarget: pb.RangeRequest_MOD}) || InParts(&pb.RangeRequest{MinModRevision: 1}) || InParts(&pb.RangeRequest{SortOrder: pb.RangeRequest_DESCEND}) {
+		t.Error("in parts although sorted or filtered")
+	}
+}
+
 func TestCompact(t *testing.T) {
 	s := newSpace(t, Options{})
 	s.do(put("a", "1", 0), nil)                         // 2
