@@ -66,13 +66,18 @@ func TestRelative(t *testing.T) {
 // TestIndex checks what keys imply, and what is gone when one is.
 func TestIndex(t *testing.T) {
 	x := newIndex()
-	for _, key := range []string{"", "/a/b/c", "/a/b/d", "/x", "/x/y"} {
-		if !x.add(key) {
-			t.Errorf("%q is refused", key)
+	for key, fresh := range map[string][]string{"": {"/"}, "/a/b/c": {"/a", "/a/b", "/a/b/c"}, "/x/y": {"/x", "/x/y"}} {
+		if got := x.add(key); !slices.Equal(got, fresh) {
+			t.Errorf("%q brought %q, want %q", key, got, fresh)
+		}
+	}
+	for key, fresh := range map[string][]string{"/a/b/d": {"/a/b/d"}, "/x": {"/x"}} {
+		if got := x.add(key); !slices.Equal(got, fresh) {
+			t.Errorf("%q brought %q, want %q", key, got, fresh)
 		}
 	}
 	for _, key := range []string{"/", "/a/", "//", "/a//b", "/./x", "/a/..", "/\x00"} {
-		if x.add(key) {
+		if x.add(key) != nil {
 			t.Errorf("%q is taken", key)
 		}
 	}

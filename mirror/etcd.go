@@ -345,8 +345,8 @@ func (e *etcdEnd) event(ev *clientv3.Event, below string, f *feed) {
 	e.rev = max(e.rev, ev.Kv.ModRevision)
 	e.mu.Unlock()
 	if ev.Type == mvccpb.PUT {
-		if x.add(below) {
-			f.changed(path)
+		for _, p := range x.add(below) {
+			f.changed(p)
 		}
 		return
 	}

@@ -15,7 +15,7 @@ const again = 10 * time.Second
 // change without an event. What the source had while it was followed and has no more is deleted; Options.Delete
 // concerns only what it never had.
 func (m *Mirror) Follow(ctx context.Context, rescan time.Duration) error {
-	m.known, m.retry = map[string]struct{}{}, map[string]struct{}{}
+	m.known, m.retry = map[string]bool{}, map[string]struct{}{}
 	if err := m.src.watch(ctx, m.feed); err != nil {
 		return m.ended(ctx, err)
 	}

@@ -25,8 +25,9 @@ type entry struct {
 
 func newIndex() *index { return &index{root: &entry{}, alien: map[string]bool{}} }
 
-// add notes a key, seen from the prefix; false if it cannot be the name of a znode.
-func (x *index) add(key string) bool {
+// add notes a key, seen from the prefix. It returns the paths that there are now, or that have a key now: the key's own and
+// what it implies; none if it cannot be the name of a znode.
+func (x *index) add(key string) (fresh []string) {
 	path := key
 	if path == "" {
 		path = "/"
@@ -34,14 +35,18 @@ func (x *index) add(key string) bool {
 		x.mu.Lock()
 		x.alien[key] = true
 		x.mu.Unlock()
-		return false
+		return nil
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	e := x.root
-	for _, name := range names(path) {
+	list := names(path)
+	for i, name := range list {
 		next := e.below[name]
 		if next == nil {
+			if i < len(list)-1 {
+				fresh = append(fresh, "/"+strings.Join(list[:i+1], "/"))
+			}
 			if e.below == nil {
 				e.below = map[string]*entry{}
 			}
@@ -54,7 +59,7 @@ func (x *index) add(key string) bool {
 		e.key = true
 		x.keys++
 	}
-	return true
+	return append(fresh, path)
 }
 
 // drop forgets a key, and returns the paths that are gone with it: its own first, then those above that only it had implied.

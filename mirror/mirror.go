@@ -63,7 +63,7 @@ type Mirror struct {
 
 	present map[string]struct{} // nodes above selected ones that the destination is known to have
 
-	known map[string]struct{} // while following: what the source is known to have
+	known map[string]bool     // while following: what the source is known to have; false for what its keys only imply
 	seen  map[string]struct{} // of those, what this pass has found
 
 	mu    sync.Mutex          // what follows, and Options.Warn: a pass writes while it reads on

@@ -38,13 +38,14 @@ func (m *Mirror) plan(v *visit) (changes []change, extra []string) {
 	if d != nil {
 		extra = m.excess(v)
 	}
+	own := m.known[v.path]
 	m.note(v)
 	if !v.selected || v.path == "/" && m.dst.reserved("/") {
 		return nil, extra
 	}
 	m.count.bytes.Add(int64(len(s.data)))
 	if s.implied && (m.o.Destination.Etcd || d != nil) {
-		return nil, extra
+		return m.implied(v, own || m.o.Delete || m.verify), extra
 	}
 	if masked(s.acl) {
 		m.fail(v.path, errMasked)
@@ -70,13 +71,26 @@ func (m *Mirror) plan(v *visit) (changes []change, extra []string) {
 	return changes, extra
 }
 
+// implied returns what takes away the data of a node for which the source has keys below only, if the source had a key for it
+// while it was followed, or anything in excess is to go.
+func (m *Mirror) implied(v *visit, data bool) []change {
+	switch {
+	case !data || v.dst == nil || v.dst.implied || v.dst.ephemeral:
+	case m.o.Destination.Etcd:
+		return []change{{kind: remove, path: v.path}}
+	case len(v.dst.data) > 0:
+		return []change{{kind: setData, path: v.path, data: []byte{}}}
+	}
+	return nil
+}
+
 // note remembers that the source has a node.
 func (m *Mirror) note(v *visit) {
 	if v.selected && sequential(v.path) {
 		m.count.sequential.Add(1)
 	}
 	if m.known != nil && v.selected {
-		m.known[v.path] = struct{}{}
+		m.known[v.path] = !v.src.implied
 		if m.seen != nil {
 			m.seen[v.path] = struct{}{}
 		}
