@@ -219,6 +219,47 @@ func TestKill(t *testing.T) {
 	}
 }
 
+// TestPowerLoss kills a writing process and then takes from one of the memtables' logs what the disk might not have got:
+// either the directory is refused, or it has a state that there was.
+func TestPowerLoss(t *testing.T) {
+	dir := t.TempDir()
+	g := rand.New(rand.NewPCG(8, 9))
+	whole, refused := 0, 0
+	for range 4 {
+		cmd, lines := child(t, "writer", dir)
+		for n := 200 + g.IntN(300); n > 0 && lines.Scan(); n-- {
+		}
+		cmd.Process.Kill()
+		for lines.Scan() {
+		}
+		cmd.Wait()
+		for range 6 {
+			left := snapshot(t, dir)
+			files := memFiles(t, left)
+			cut(t, files[g.IntN(len(files))], int64(g.IntN(1<<20)))
+			b, err := open(left, nil, 1<<20)
+			if err == nil {
+				var s *mvcc.Store
+				if s, err = mvcc.Open(b, mvcc.Options{}); err == nil {
+					whole++
+					compare(t, s)
+				}
+				b.Close()
+			}
+			if err != nil && !errors.Is(err, mvcc.ErrDamaged) {
+				t.Fatal(err)
+			}
+			if err != nil {
+				refused++
+			}
+		}
+	}
+	t.Logf("%d whole, %d refused", whole, refused)
+	if whole == 0 {
+		t.Error("never a whole state")
+	}
+}
+
 // snapshot copies the files of an open directory, which is what is left when the process is killed.
 func snapshot(t *testing.T, dir string) string {
 	t.Helper()
