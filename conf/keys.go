@@ -172,7 +172,9 @@ var quorumKeys = []keyDef{
 	{name: "connectToLearnerMasterLimit", value: func(c *Config) value { return whole(&c.Quorum.ConnectToLearnerMaster, 0) }},
 	{name: "electionAlg", value: func(*Config) value { return onlyValue("3") }},
 	{name: "peerType", value: func(c *Config) value { return choiceValue{&c.Quorum.Observer, "participant", "observer"} }},
-	{name: "observerMasterPort", value: func(c *Config) value { return intValue[int]{&c.Quorum.ObserverMasterPort, math.MinInt32, math.MaxUint16, 1} }},
+	{name: "observerMasterPort", value: func(c *Config) value {
+		return intValue[int]{&c.Quorum.ObserverMasterPort, math.MinInt32, math.MaxUint16, 1}
+	}},
 	{name: "quorumListenOnAllIPs", value: func(c *Config) value { return boolValue{&c.Quorum.ListenOnAllIPs} }},
 	{name: "standaloneEnabled", value: func(c *Config) value { return boolValue{&c.Quorum.Standalone} }},
 	{name: "reconfigEnabled", value: func(c *Config) value { return boolValue{&c.Quorum.Reconfig} }},

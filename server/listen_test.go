@@ -17,7 +17,9 @@ func TestMove(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer taken.Close()
-	at := func(a net.Addr, host string) proto.HostPort { return proto.HostPort{Host: host, Port: a.(*net.TCPAddr).Port} }
+	at := func(a net.Addr, host string) proto.HostPort {
+		return proto.HostPort{Host: host, Port: a.(*net.TCPAddr).Port}
+	}
 
 	s.move(at(taken.Addr(), "127.0.0.1"))
 	if s.Addr().String() != before {
