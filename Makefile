@@ -5,7 +5,7 @@ GOLANGCI ?= $(shell command -v golangci-lint 2>/dev/null || echo $(shell $(GO) e
 FUZZTIME ?= 10s
 
 # Where goroutines share state; the pure cores have none.
-RACE = ./server/... ./storage/... ./transport/... ./admin/... ./cli/... ./cmd/... ./internal/...
+RACE = ./backend/... ./server/... ./storage/... ./transport/... ./admin/... ./cli/... ./mirror/... ./cmd/... ./internal/...
 
 .PHONY: build test race lint fuzz sim bench generate clean
 
@@ -17,6 +17,7 @@ build:
 test:
 	$(GO) run ./internal/gotest ./...
 	cd mvcc/etcdtest && $(GO) test -mod=mod ./...
+	cd mirror/etcdtest && $(GO) test -mod=mod ./...
 
 race:
 	$(GO) run ./internal/gotest -race $(RACE)
