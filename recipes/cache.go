@@ -285,6 +285,9 @@ func (k *cache) remove(p string) {
 	}
 	k.mu.Lock()
 	delete(k.nodes, p)
+	if parent := k.nodes[path.Dir(p)]; parent != nil && p != k.root {
+		delete(parent.children, path.Base(p)) // so that one made anew is noticed
+	}
 	k.mu.Unlock()
 	k.tell(Change{Removed, n.node})
 }

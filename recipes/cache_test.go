@@ -111,6 +111,22 @@ func TestTreeCache(t *testing.T) {
 	}
 }
 
+// TestChildMadeAgain makes a child again after the cache has seen that it is gone and before it looks at the parent.
+func TestChildMadeAgain(t *testing.T) {
+	t.Parallel()
+	ctx, dir := within(t), fresh(t)
+	c, told := client(t), make(changes, 100)
+	ok(t, c.ensure(ctx, dir+"/a"))
+	NewChildrenCache(client(t), dir, told.note, func(ch Change) {
+		if ch.Type == Removed {
+			must(c.create(ctx, dir+"/a", []byte("again"), 0))(t)
+		}
+	})
+	told.expect(t, "added "+dir+"/a=")
+	ok(t, c.remove(ctx, dir+"/a"))
+	told.expect(t, "removed "+dir+"/a=", "added "+dir+"/a=again")
+}
+
 // TestTreeCacheEachStep checks that the copy becomes what the tree is, whatever happens to the connection meanwhile.
 func TestTreeCacheEachStep(t *testing.T) {
 	t.Parallel()

@@ -52,7 +52,9 @@ type Client struct {
 	conn *zk.Conn
 	acl  []zk.ACL
 	done chan struct{} // closed when the client is
-	end  sync.Once
+	// identified is closed when the server has been told who this is: no request goes before.
+	identified chan struct{}
+	end        sync.Once
 
 	mu       sync.Mutex
 	closed   bool
@@ -100,7 +102,7 @@ func Connect(servers []string, o Options) (*Client, error) {
 	if o.HostProvider == nil {
 		o.HostProvider = zk.NewDNSHostProvider()
 	}
-	c := &Client{acl: o.ACL, done: make(chan struct{}), changed: make(chan struct{}), hooks: map[int]func(zk.Event){}}
+	c := &Client{acl: o.ACL, done: make(chan struct{}), identified: make(chan struct{}), changed: make(chan struct{}), hooks: map[int]func(zk.Event){}}
 	if c.acl == nil {
 		c.acl = zk.WorldACL(zk.PermAll)
 	}
@@ -116,14 +118,15 @@ func Connect(servers []string, o Options) (*Client, error) {
 		}
 		c.stop()
 	}()
-	if o.Scheme != "" {
-		c.spawn(func() { _, _ = retry(context.Background(), c, authenticate(o.Scheme, o.Auth)) }) // fails only with the client
-	}
+	c.spawn(func() {
+		defer close(c.identified)
+		if o.Scheme == "" {
+			return
+		}
+		for err := conn.AddAuth(o.Scheme, o.Auth); transient(err) && !c.ended(); err = conn.AddAuth(o.Scheme, o.Auth) {
+		} // if the server refuses, it refuses what is asked for next
+	})
 	return c, nil
-}
-
-func authenticate(scheme string, auth []byte) func(*zk.Conn) (struct{}, error) {
-	return func(conn *zk.Conn) (struct{}, error) { return struct{}{}, conn.AddAuth(scheme, auth) }
 }
 
 // Conn is the connection, for what the recipes do not do. Do not close it; close the client.

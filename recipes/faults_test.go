@@ -104,9 +104,7 @@ func (c *faulty) Write(b []byte) (int, error) {
 	}
 	switch c.f.what {
 	case expired:
-		if err := closeSession(c.f.id, c.f.password); err != nil {
-			panic(err)
-		}
+		_ = closeSession(c.f.id, c.f.password) // fails only if the server is gone, after the tests
 		fallthrough
 	case unsent:
 		c.Conn.Close()
@@ -149,9 +147,7 @@ func (c *faulty) Read(b []byte) (int, error) {
 		frame = frame[4+int(binary.BigEndian.Uint32(frame)):]
 	}
 	if c.f.what == killed {
-		if err := closeSession(c.f.id, c.f.password); err != nil {
-			panic(err)
-		}
+		_ = closeSession(c.f.id, c.f.password) // fails only if the server is gone, after the tests
 	}
 	c.Conn.Close()
 	return 0, io.EOF

@@ -2,8 +2,11 @@ package recipes
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path"
+
+	"github.com/go-zookeeper/zk"
 )
 
 // Group knows its members: an ephemeral node each, named by its id, with the member's data. That is the layout of Curator's GroupMember, and any
@@ -40,12 +43,21 @@ func (m *Member) Leave(ctx context.Context) error { return m.p.leave(ctx) }
 
 // Members returns the data of the members by their ids, as a server has it now.
 func (g *Group) Members(ctx context.Context) (map[string][]byte, error) {
-	k := NewChildrenCache(g.c, g.dir)
-	defer k.Close()
-	if err := k.Ready(ctx); err != nil {
+	names, err := g.c.children(ctx, g.dir)
+	if err != nil && !errors.Is(err, zk.ErrNoNode) {
 		return nil, fmt.Errorf("members of %s: %w", g.dir, err)
 	}
-	return byName(k.Children()), nil
+	members := map[string][]byte{}
+	for _, id := range names {
+		n, err := g.c.get(ctx, path.Join(g.dir, id))
+		switch {
+		case err == nil:
+			members[id] = n.data
+		case !errors.Is(err, zk.ErrNoNode):
+			return nil, fmt.Errorf("members of %s: %w", g.dir, err)
+		}
+	}
+	return members, nil
 }
 
 // Watch calls f with the members and again whenever they change, until ctx ends. It returns the context's error, or the server's.

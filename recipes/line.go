@@ -100,7 +100,7 @@ func (l *line) acquire(ctx context.Context, try bool) (place, error) {
 		if err == nil {
 			return p, nil
 		}
-		l.c.discard(p.path())
+		l.c.withdraw(ctx, p.path(), err)
 		if !errors.Is(err, ErrLost) {
 			return place{}, err
 		}

@@ -260,3 +260,20 @@ func TestLineParse(t *testing.T) {
 		}
 	}
 }
+
+// TestIdentity checks that nothing is asked before the server knows who asks.
+func TestIdentity(t *testing.T) {
+	t.Parallel()
+	ctx, dir := within(t), fresh(t)
+	o := Options{Scheme: "digest", Auth: []byte("me:secret"), ACL: zk.DigestACL(zk.PermAll, "me", "secret")}
+	l := must(NewMutex(clientWith(t, o), dir, LockOptions{}).Lock(ctx))(t)
+	again := clientWith(t, o)
+	if _, err := NewMutex(again, dir, LockOptions{}).TryLock(ctx); !errors.Is(err, ErrNotAcquired) {
+		t.Errorf("the same identity: %v", err)
+	}
+	if _, err := NewMutex(client(t), dir, LockOptions{}).TryLock(ctx); !errors.Is(err, zk.ErrNoAuth) {
+		t.Errorf("another identity: %v", err)
+	}
+	ok(t, l.Release(ctx))
+	ok(t, must(NewMutex(again, dir, LockOptions{}).TryLock(ctx))(t).Release(ctx))
+}

@@ -40,6 +40,10 @@ func callOr[T any](ctx context.Context, c *Client, f func(*zk.Conn) (T, error), 
 	answer := make(chan result) // not buffered: either the caller takes the answer or late does
 	gone := make(chan struct{})
 	if !c.spawn(func() {
+		select {
+		case <-c.identified:
+		case <-c.done:
+		}
 		v, err := f(c.conn)
 		select {
 		case answer <- result{v, err}:
@@ -196,6 +200,14 @@ func (c *Client) discard(p string) {
 	c.spawn(func() {
 		_ = c.remove(context.Background(), p) // ends with the client, whose session owns the node, or is refused for good
 	})
+}
+
+// withdraw removes the node of who does not get what it wants because of err. Who has only tried waits for that: the next one
+// who tries must not find it.
+func (c *Client) withdraw(ctx context.Context, p string, err error) {
+	if !errors.Is(err, ErrNotAcquired) || c.remove(ctx, p) != nil {
+		c.discard(p)
+	}
 }
 
 // ensure creates a persistent node and those above it.

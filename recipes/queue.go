@@ -36,7 +36,9 @@ type Queue struct{ *queue }
 
 // NewQueue is the queue at a path.
 func NewQueue(c *Client, dir string, o QueueOptions) *Queue {
-	return &Queue{newQueue(c, dir, o)}
+	q := newQueue(c, dir, o)
+	q.fifo = o.Layout == Curator // others may put items with priorities into a queue in kazoo's layout
+	return &Queue{q}
 }
 
 // Put appends an item. If the connection is lost meanwhile it tries again, and may then have put the item twice.
@@ -56,10 +58,15 @@ type queue struct {
 	ready          func(name string) time.Time // nil: at once
 	compare        func(a, b string) int       // order of delivery
 	turn           *Mutex                      // of those who wait
+	fifo           bool                        // what is put later comes later
 
 	mu     sync.Mutex
 	ticket ticket
+	known  []string // if fifo: items that were free at the last listing, the next first
 }
+
+// maxKnown is how many items are remembered from a listing, so that not every taking lists them all.
+const maxKnown = 100
 
 // ticket is an ephemeral node that a transaction checks to be sure that it runs in a certain session: go-zookeeper would send a
 // request that waited during an expiry in the next session.
@@ -188,13 +195,19 @@ func (n news) wait(ctx, turn context.Context) (lost bool, err error) {
 
 // tryTake takes the first item that nobody has. Without one it returns what to wait for, if asked to watch.
 func (q *queue) tryTake(ctx context.Context, watch bool) (*Item, news, error) {
+	if name, ok := q.recall(); ok {
+		if item, err := q.take(ctx, name); item != nil || err != nil {
+			return item, news{}, err
+		}
+		q.remember(nil) // others take from here too
+	}
 	for {
 		names, n, err := q.free(ctx, watch)
 		if err != nil {
 			return nil, n, fmt.Errorf("take from %s: %w", q.entries, err)
 		}
 		stale := false
-		for _, name := range names {
+		for i, name := range names {
 			if q.ready != nil {
 				if at := q.ready(name); time.Until(at) > 0 {
 					n.at = at
@@ -203,6 +216,7 @@ func (q *queue) tryTake(ctx context.Context, watch bool) (*Item, news, error) {
 			}
 			item, err := q.take(ctx, name)
 			if item != nil || err != nil {
+				q.remember(names[i+1:])
 				return item, n, err
 			}
 			stale = true // another was faster: there may be news that came before the watch
@@ -210,6 +224,27 @@ func (q *queue) tryTake(ctx context.Context, watch bool) (*Item, news, error) {
 		if !stale {
 			return nil, n, nil
 		}
+	}
+}
+
+// recall returns the next item that is remembered.
+func (q *queue) recall() (string, bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.known) == 0 {
+		return "", false
+	}
+	name := q.known[0]
+	q.known = q.known[1:]
+	return name, true
+}
+
+// remember keeps the first of some items for the next takings.
+func (q *queue) remember(names []string) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.fifo {
+		q.known = slices.Clone(names[:min(len(names), maxKnown)])
 	}
 }
 
@@ -367,6 +402,7 @@ func (i *Item) Ack(ctx context.Context) error {
 // Return gives the item back: it is delivered again. If the context ends first that happens in the background.
 func (i *Item) Return(ctx context.Context) error {
 	i.cancel(ErrReleased)
+	i.q.remember(nil) // what is remembered comes after it
 	_, err := retry(ctx, i.q.c, i.q.unlocking(i.name, i.ticket))
 	switch {
 	case err == nil || errors.Is(err, zk.ErrNoNode): // not ours any more: given back

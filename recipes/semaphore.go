@@ -87,7 +87,7 @@ func (s *Semaphore) take(ctx context.Context, turn *Lease, try bool) (place, err
 		return place{}, err
 	}
 	if err := s.room(ctx, turn, try, s.max); err != nil {
-		s.c.discard(p.path())
+		s.c.withdraw(ctx, p.path(), err)
 		return place{}, err
 	}
 	if stat, err := s.c.exists(ctx, p.path()); err != nil || stat == nil {
