@@ -185,6 +185,8 @@ func (fake) Server() status.Server {
 	return status.Server{Serving: true, Mode: status.Follower, Zxid: proto.MakeZxid(3, 4), LatencyAvg: 0.25, NodeCount: 5}
 }
 
+func (fake) Ensemble() *status.Ensemble { return nil }
+
 func FuzzParse(f *testing.F) {
 	f.Add(leaderSrvr)
 	f.Add("Mode: \nZxid: 0x\nLatency min/avg/max: //")
