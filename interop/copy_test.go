@@ -356,6 +356,40 @@ func TestCopyACLs(t *testing.T) {
 	}
 }
 
+// TestCopySmallBuffer copies to a server that takes only small requests, and closes the connection at others: transactions shrink, and
+// what alone is too large fails by itself.
+func TestCopySmallBuffer(t *testing.T) {
+	t.Parallel()
+	for _, m := range bothMakers(t) {
+		t.Run(m.Name(), func(t *testing.T) {
+			t.Parallel()
+			config := scenarioConfig(t.TempDir())
+			src := start(t, zebu(t), scenarioConfig(t.TempDir()))
+			config.Properties = append(config.Properties, "jute.maxbuffer=100000")
+			dst := start(t, m, config)
+			a, b := session(t, src.Addr), session(t, dst.Addr)
+			for i := range 101 {
+				n := ours.Create{Path: "/tree", Data: bytes.Repeat([]byte("x"), 10_000), ACL: ours.OpenACL()}
+				if i > 0 {
+					n.Path = fmt.Sprintf("/tree/n%d", i)
+				}
+				if i == 50 {
+					n.Data = bytes.Repeat([]byte("x"), 200_000)
+				}
+				if _, _, err := a.Create(t.Context(), n); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if _, s := mustCopy(t, 1, src.Addr+"/tree", dst.Addr+"/tree"); s.Created != 100 || s.Failed != 1 {
+				t.Errorf("%+v", s)
+			}
+			if bad := unlike(treeAt(t, a, "/tree"), treeAt(t, b, "/tree")); !slices.Equal(bad, []string{"/n50"}) {
+				t.Errorf("not copied: %q", bad)
+			}
+		})
+	}
+}
+
 // TestCopyFollow writes to a tree while it is followed, cuts the connections to either end for a moment, and to the source until
 // the session is lost.
 func TestCopyFollow(t *testing.T) {

@@ -152,7 +152,7 @@ type end interface {
 	read(ctx context.Context, path string, acl bool) (*node, error)
 	// prepare makes the root possible: what lies above it.
 	prepare(ctx context.Context) error
-	// write makes changes in their order.
+	// write makes changes in their order. It is called once at a time.
 	write(ctx context.Context, changes []change) ([]failure, error)
 	// watch reports changed paths to f from now on, until ctx ends or the end is closed.
 	watch(ctx context.Context, f *feed) error

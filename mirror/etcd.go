@@ -48,6 +48,9 @@ func openEtcd(ctx context.Context, l Location, patience time.Duration) (*etcdEnd
 	}
 	e := &etcdEnd{c: c, prefix: l.Root, index: newIndex()}
 	if _, err = e.get(ctx, e.key("/"), clientv3.WithCountOnly()); err != nil {
+		if errors.Is(err, context.DeadlineExceeded) {
+			err = fmt.Errorf("no answer within %v, is this an etcd server? %w", answer, err)
+		}
 		return nil, errors.Join(fmt.Errorf("%v: %w", l, err), c.Close())
 	}
 	e.patience = patience

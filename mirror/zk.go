@@ -34,6 +34,7 @@ type zkEnd struct {
 	root     string
 	patience time.Duration
 	auths    []Auth
+	batch    int // bytes of a transaction; write's
 
 	mu     sync.Mutex
 	c      *client.Client
@@ -44,7 +45,7 @@ type zkEnd struct {
 
 // openZK connects. Errors concern the servers and the identities.
 func openZK(ctx context.Context, l Location, auths []Auth, patience time.Duration) (*zkEnd, error) {
-	z := &zkEnd{servers: strings.Join(l.Servers, ","), root: l.Root, patience: patience, auths: auths}
+	z := &zkEnd{servers: strings.Join(l.Servers, ","), root: l.Root, patience: patience, auths: auths, batch: batchBytes}
 	c, err := z.connect(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("%v: %w", l, err)
@@ -290,12 +291,13 @@ func (z *zkEnd) write(ctx context.Context, changes []change) ([]failure, error) 
 	var acls []change
 	for len(changes) > 0 {
 		var ops []client.Op
-		size, n := 0, 0
+		size, n, before := 0, 0, len(acls)
 		for n < len(changes) && len(ops) < batchOps {
 			ch := &changes[n]
-			if size += ch.size(); len(ops) > 0 && size > batchBytes {
+			if len(ops) > 0 && size+ch.size() > z.batch {
 				break
 			}
+			size += ch.size()
 			if n++; ch.kind == setACL {
 				acls = append(acls, *ch)
 				continue
@@ -303,12 +305,18 @@ func (z *zkEnd) write(ctx context.Context, changes []change) ([]failure, error) 
 			ops = append(ops, z.op(ch))
 		}
 		some := changes[:n]
-		changes = changes[n:]
 		if len(ops) == 0 {
+			changes = changes[n:]
 			continue
 		}
 		err := z.do(ctx, func(c *client.Client) error { return c.Multi(ctx, ops) })
 		var one *nodeError
+		if errors.As(err, &one) && errors.Is(err, proto.ErrConnectionLoss) && len(ops) > 1 { // jute.maxbuffer may be small there
+			z.batch = size / 2
+			acls = acls[:before]
+			continue
+		}
+		changes = changes[n:]
 		if errors.As(err, &one) {
 			var f []failure
 			f, err = z.singly(ctx, some)
