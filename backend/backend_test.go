@@ -82,7 +82,11 @@ func advance(s *mvcc.Store, to proto.Zxid, commit func(*mvcc.Batch) error) error
 		if z%3 != 0 && z != to {
 			continue
 		}
-		if b := s.Take(); b != nil {
+		b := s.Take()
+		if b == nil && z == to {
+			b = s.TakeMark()
+		}
+		if b != nil {
 			if err := commit(b); err != nil {
 				return err
 			}

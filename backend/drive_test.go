@@ -51,7 +51,9 @@ func (s *server) turn(n int) {
 	s.store.CompactStep(2)
 	b := s.store.Take()
 	s.mu.Unlock()
-	s.batches <- b
+	if b != nil {
+		s.batches <- b
+	}
 }
 
 // deliver checks that no watch misses a revision: all are of the three keys, which each write changes.

@@ -15,7 +15,8 @@
 // waits for the storage.
 //
 // At start: [Open], then the log is replayed from [Store.Applied] on. If the log ends before that, it has lost what the
-// storage has, and the storage must be filled anew. Logs may be purged up to the zxid that the storage has synced.
+// storage has, and the storage must be filled anew. Before logs are purged: [Store.TakeMark], commit, sync; then they are not needed
+// up to the zxid that the storage has synced.
 //
 // Reads: [Store.StartRange] (or StartHash) under the read lock, Finish without it; for a linearizable one, once the local state
 // has reached the read point that a quorum confirmed. [ReadOnly] transactions are reads too.

@@ -84,8 +84,8 @@ func (s *Store) Compacted() int64 { return s.meta.Scheduled }
 // they are deleted. It is what the quota is held against.
 func (s *Store) Size() int64 { return s.size }
 
-// Advance notes that all transactions up to a zxid have passed, which were not for the etcd key space. So the log need not
-// be kept from the last etcd record on.
+// Advance notes that all transactions up to a zxid have passed, which were not for the etcd key space. It costs nothing: the
+// storage learns of it with the next batch, or by [Store.TakeMark].
 func (s *Store) Advance(z proto.Zxid) {
 	if z > s.meta.Applied {
 		s.meta.Applied = z
@@ -99,6 +99,17 @@ func (s *Store) Untaken() int { return len(s.batch.Ops) }
 // Take hands out what changed since the last call as a batch to commit, nil if nothing did. Batches are committed in the
 // order in which they are taken. What is in a batch stays readable meanwhile; [Store.Stored] ends that.
 func (s *Store) Take() *Batch {
+	before := s.taken
+	before.Applied = s.meta.Applied
+	if s.meta == before && len(s.batch.Ops) == 0 {
+		return nil
+	}
+	return s.TakeMark()
+}
+
+// TakeMark is Take for when logs are to be purged: it gives a batch also if nothing changed but the zxid, so that what was
+// not for the key space is not replayed to it.
+func (s *Store) TakeMark() *Batch {
 	if s.meta == s.taken && len(s.batch.Ops) == 0 {
 		return nil
 	}

@@ -75,8 +75,17 @@ func TestReopen(t *testing.T) {
 	if err != nil || want.Kvs[0].Version != 3 || string(want.Kvs[0].Value) != "2" {
 		t.Fatal(want, err)
 	}
-	s.Advance(100)
 	s.store()
+	s.Advance(100)
+	if s.Take() != nil {
+		t.Error("a batch for the zxid alone")
+	}
+	b := s.TakeMark()
+	s.mem.Commit(b)
+	s.Stored(b)
+	if s.TakeMark() != nil {
+		t.Error("a batch for nothing")
+	}
 	s.open()
 	got, err := s.Range(&pb.RangeRequest{Key: []byte("a")})
 	if err != nil || got.String() != want.String() || s.Applied() != 100 {
@@ -218,6 +227,34 @@ func TestCompact(t *testing.T) {
 	})
 	if changes != 2 {
 		t.Errorf("%d changes are left of two keys", changes)
+	}
+}
+
+// TestCompactLarge has more to delete than goes into one batch, and nothing else happens meanwhile.
+func TestCompactLarge(t *testing.T) {
+	s := newSpace(t, Options{})
+	for i := range 2*maxDeletes + 10 {
+		s.do(put(fmt.Sprint(i%1000), "", 0), nil)
+	}
+	s.do(&pb.CompactionRequest{Revision: s.Revision()}, nil)
+	s.store()
+	batches := 0
+	for s.CompactStep(1 << 20) {
+		if b := s.Take(); b == nil || len(b.Ops) > maxDeletes+1000 {
+			t.Fatalf("batch %d: %v", batches, b)
+		} else {
+			s.mem.Commit(b)
+			s.Stored(b)
+		}
+		batches++
+	}
+	s.store()
+	if batches != 1 {
+		t.Errorf("%d batches", batches)
+	}
+	size := s.Size()
+	if s.open(); s.Size() != size || s.Compacting() {
+		t.Errorf("size %d, was %d", s.Size(), size)
 	}
 }
 
