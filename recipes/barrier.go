@@ -39,8 +39,8 @@ func (b *Barrier) Wait(ctx context.Context) error {
 			return fmt.Errorf("wait at %s: %w", b.path, err)
 		}
 		select {
-		case e := <-w.event:
-			if e.Type == zk.EventNodeDeleted {
+		case <-w.fired:
+			if w.event.Type == zk.EventNodeDeleted {
 				return nil
 			}
 		case <-ctx.Done():
@@ -119,8 +119,8 @@ func (b *DoubleBarrier) enter(ctx context.Context) error {
 			return b.c.ensure(ctx, path.Join(b.dir, readyNode))
 		}
 		select {
-		case e := <-ready.event:
-			if e.Type == zk.EventNodeCreated {
+		case <-ready.fired:
+			if ready.event.Type == zk.EventNodeCreated {
 				return nil // kazoo's members delete it again when the first leaves
 			}
 		case <-s.ctx.Done():
@@ -188,7 +188,7 @@ func (b *DoubleBarrier) leave(ctx context.Context) (lost bool, err error) {
 		if err != nil {
 			return lost, err
 		}
-		if err := b.c.awaitEvent(ctx, w.event); err != nil {
+		if err := b.c.await(ctx, w.fired); err != nil {
 			return lost, err
 		}
 	}

@@ -182,14 +182,14 @@ func (k *cache) look(ctx context.Context, p string, a aspect) error {
 		return nil // not wanted any more
 	}
 	if a&data != 0 {
-		w, err := k.c.watchNode(ctx, p)
+		n, err := unshared(ctx, k.c, readNodeW(p))
 		if errors.Is(err, zk.ErrNoNode) {
 			k.remove(p)
 			if p != k.root {
 				return nil // its parent's watch tells when it is there again
 			}
-			e, err := k.c.watchExists(ctx, p)
-			if err == nil && e.value != nil {
+			stat, err := unshared(ctx, k.c, readStatW(p))
+			if err == nil && stat != nil {
 				k.mark(p, data|offspring)
 			}
 			return err
@@ -197,12 +197,12 @@ func (k *cache) look(ctx context.Context, p string, a aspect) error {
 		if err != nil {
 			return err
 		}
-		k.put(Node{p, w.value.data, *w.value.stat})
+		k.put(Node{p, n.data, *n.stat})
 	}
 	if a&offspring == 0 || k.level(p) == k.depth {
 		return nil
 	}
-	w, err := k.c.watchChildren(ctx, p)
+	names, err := unshared(ctx, k.c, readChildrenW(p))
 	if errors.Is(err, zk.ErrNoNode) {
 		k.mark(p, data|offspring)
 		return nil
@@ -210,7 +210,7 @@ func (k *cache) look(ctx context.Context, p string, a aspect) error {
 	if err != nil {
 		return err
 	}
-	k.family(p, w.value)
+	k.family(p, names)
 	return nil
 }
 

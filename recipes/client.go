@@ -66,6 +66,7 @@ type Client struct {
 	changed  chan struct{} // closed and replaced when current becomes another
 	hooks    map[int]func(zk.Event)
 	nextHook int
+	watches  map[watchKey]*watch // that have not fired
 	tasks    sync.WaitGroup
 }
 
@@ -102,7 +103,7 @@ func Connect(servers []string, o Options) (*Client, error) {
 	if o.HostProvider == nil {
 		o.HostProvider = zk.NewDNSHostProvider()
 	}
-	c := &Client{acl: o.ACL, done: make(chan struct{}), identified: make(chan struct{}), changed: make(chan struct{}), hooks: map[int]func(zk.Event){}}
+	c := &Client{acl: o.ACL, done: make(chan struct{}), identified: make(chan struct{}), changed: make(chan struct{}), hooks: map[int]func(zk.Event){}, watches: map[watchKey]*watch{}}
 	if c.acl == nil {
 		c.acl = zk.WorldACL(zk.PermAll)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"slices"
 
 	"github.com/go-zookeeper/zk"
 )
@@ -120,14 +121,14 @@ func (e *Election) Observe(ctx context.Context, f func(Leader) error) error {
 				return err
 			}
 		}
-		if err := e.line.c.awaitEvent(ctx, changed); err != nil {
+		if err := e.line.c.await(ctx, changed); err != nil {
 			return err
 		}
 	}
 }
 
 // first returns the leader and a watch on its node, or on what has to change before there is one.
-func (e *Election) first(ctx context.Context) (Leader, <-chan zk.Event, error) {
+func (e *Election) first(ctx context.Context) (Leader, <-chan struct{}, error) {
 	c := e.line.c
 	for {
 		places, err := e.line.all(ctx)
@@ -142,21 +143,24 @@ func (e *Election) first(ctx context.Context) (Leader, <-chan zk.Event, error) {
 			if err != nil {
 				return Leader{}, nil, err
 			}
-			return Leader{string(w.value.data), w.value.stat.Czxid}, w.event, nil
+			return Leader{string(w.value.data), w.value.stat.Czxid}, w.fired, nil
 		}
 		w, err := c.watchChildren(ctx, e.line.dir)
 		if errors.Is(err, zk.ErrNoNode) {
 			w, err := c.watchExists(ctx, e.line.dir)
-			if err == nil && w.value != nil {
-				continue
+			if err != nil {
+				return Leader{}, nil, err
 			}
-			return Leader{}, w.event, err
+			if w.value == nil {
+				return Leader{}, w.fired, nil
+			}
+			continue
 		}
-		if err != nil || len(w.value) == 0 {
-			return Leader{}, w.event, err
+		if err != nil {
+			return Leader{}, nil, err
 		}
-		if places, err := e.line.all(ctx); err != nil || len(places) == 0 {
-			return Leader{}, w.event, err // others' nodes
+		if !slices.ContainsFunc(w.value, func(name string) bool { _, ok := e.line.parse(name); return ok }) {
+			return Leader{}, w.fired, nil
 		}
 	}
 }

@@ -79,7 +79,7 @@ func (h *hold) guard(s *session) {
 			break // no node, no session, or released
 		}
 		select {
-		case <-w.event: // data changed, or deleted: the next look tells
+		case <-w.fired: // data changed, or deleted: the next look tells
 			continue
 		case <-ctx.Done():
 		}

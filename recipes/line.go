@@ -239,7 +239,7 @@ func (l *line) wait(ctx context.Context, p place, try bool) error {
 			return err
 		}
 		select {
-		case <-w.event:
+		case <-w.fired:
 		case <-p.owner.ctx.Done():
 			return ErrLost
 		case <-ctx.Done():

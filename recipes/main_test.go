@@ -2,6 +2,7 @@ package recipes
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -122,13 +123,15 @@ func childrenBecome(t *testing.T, c *Client, dir, what string, f func([]string) 
 	ctx := within(t)
 	for {
 		w, err := c.watchChildren(ctx, dir)
-		if err != nil && !strings.Contains(err.Error(), zk.ErrNoNode.Error()) {
+		gone := errors.Is(err, zk.ErrNoNode)
+		if err != nil && !gone {
 			t.Fatalf("%s: %v", what, err)
 		}
 		if f(w.value) {
 			return w.value
 		}
-		if w.event == nil {
+		wake := w.watch
+		if gone {
 			e, err := c.watchExists(ctx, dir)
 			if err != nil {
 				t.Fatalf("%s: %v", what, err)
@@ -136,10 +139,10 @@ func childrenBecome(t *testing.T, c *Client, dir, what string, f func([]string) 
 			if e.value != nil {
 				continue
 			}
-			w.event = e.event
+			wake = e.watch
 		}
 		select {
-		case <-w.event:
+		case <-wake.fired:
 		case <-ctx.Done():
 			t.Fatalf("%s: not within %v, but %v", what, limit, w.value)
 		}

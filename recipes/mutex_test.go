@@ -143,6 +143,31 @@ func TestMutexContextEnds(t *testing.T) {
 	}
 }
 
+// TestMutexOneWatch gives up many times: those who wait for the same share a watch.
+func TestMutexOneWatch(t *testing.T) {
+	t.Parallel()
+	ctx, dir := within(t), fresh(t)
+	must(NewMutex(client(t), dir, LockOptions{}).Lock(ctx))(t)
+	c, watcher := client(t), client(t)
+	for range 10 {
+		short, cancel := context.WithCancel(ctx)
+		result := make(chan error, 1)
+		go func() {
+			_, err := NewMutex(c, dir, LockOptions{}).Lock(short)
+			result <- err
+		}()
+		numbering(t, watcher, dir, 2)
+		cancel()
+		until(t, result, "Lock to end with its context")
+		numbering(t, watcher, dir, 1)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if n := len(c.watches); n > 1 {
+		t.Errorf("%d watches", n)
+	}
+}
+
 // TestMutexEachStep holds and releases the lock while every fault happens at every request, beside another who wants the lock.
 func TestMutexEachStep(t *testing.T) {
 	t.Parallel()
@@ -213,12 +238,12 @@ func TestMutexLostWhenCutOff(t *testing.T) {
 	gate.shut()
 	until(t, l.Context().Done(), "the lease to be given up")
 	select {
-	case <-w.event:
+	case <-w.fired:
 		t.Error("the server was first to end the session")
 	default:
 	}
 	gate.open() // the session goes on, and the node is cleaned away
-	until(t, w.event, "the node to go")
+	until(t, w.fired, "the node to go")
 	ok(t, must(NewMutex(c, dir, LockOptions{}).Lock(ctx))(t).Release(ctx))
 }
 

@@ -110,59 +110,16 @@ type node struct {
 }
 
 func (c *Client) get(ctx context.Context, p string) (node, error) {
-	return retry(ctx, c, func(conn *zk.Conn) (node, error) {
-		data, stat, err := conn.Get(p)
-		return node{data, stat}, err
-	})
+	return retry(ctx, c, readNode(p))
 }
 
 // exists returns a nil stat if there is no node.
 func (c *Client) exists(ctx context.Context, p string) (*zk.Stat, error) {
-	return retry(ctx, c, func(conn *zk.Conn) (*zk.Stat, error) {
-		ok, stat, err := conn.Exists(p)
-		if !ok {
-			stat = nil
-		}
-		return stat, err
-	})
-}
-
-type watched[T any] struct {
-	value T
-	event <-chan zk.Event
-}
-
-// watchNode watches a node that is there; zk.ErrNoNode leaves no watch behind.
-func (c *Client) watchNode(ctx context.Context, p string) (watched[node], error) {
-	return retry(ctx, c, func(conn *zk.Conn) (watched[node], error) {
-		data, stat, event, err := conn.GetW(p)
-		return watched[node]{node{data, stat}, event}, err
-	})
-}
-
-// watchExists watches a path; the stat is nil if there is no node.
-func (c *Client) watchExists(ctx context.Context, p string) (watched[*zk.Stat], error) {
-	return retry(ctx, c, func(conn *zk.Conn) (watched[*zk.Stat], error) {
-		ok, stat, event, err := conn.ExistsW(p)
-		if !ok {
-			stat = nil
-		}
-		return watched[*zk.Stat]{stat, event}, err
-	})
+	return retry(ctx, c, readStat(p))
 }
 
 func (c *Client) children(ctx context.Context, p string) ([]string, error) {
-	return retry(ctx, c, func(conn *zk.Conn) ([]string, error) {
-		names, _, err := conn.Children(p)
-		return names, err
-	})
-}
-
-func (c *Client) watchChildren(ctx context.Context, p string) (watched[[]string], error) {
-	return retry(ctx, c, func(conn *zk.Conn) (watched[[]string], error) {
-		names, _, event, err := conn.ChildrenW(p)
-		return watched[[]string]{names, event}, err
-	})
+	return retry(ctx, c, readChildren(p))
 }
 
 // sync lets the next reads see all that was written before, whichever server took it.
@@ -250,16 +207,4 @@ func uuid() string {
 	_, _ = rand.Read(b[:]) // never fails
 	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
 	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
-}
-
-// awaitEvent waits for a watch. That its session ended is an event like another: the next look tells.
-func (c *Client) awaitEvent(ctx context.Context, event <-chan zk.Event) error {
-	select {
-	case <-event:
-		return nil
-	case <-ctx.Done():
-		return cause(ctx)
-	case <-c.done:
-		return ErrClosed
-	}
 }

@@ -108,14 +108,14 @@ func (k *presence) run(ctx context.Context) error {
 		}
 		s := k.c.owned(w.value.stat.EphemeralOwner)
 		if s == nil {
-			if err := k.c.awaitEvent(ctx, w.event); err != nil {
+			if err := k.c.await(ctx, w.fired); err != nil {
 				return err
 			}
 			continue
 		}
 		k.upOnce.Do(func() { close(k.up) })
 		select {
-		case <-w.event:
+		case <-w.fired:
 		case <-k.again:
 		case <-s.ctx.Done():
 		case <-ctx.Done():

@@ -170,7 +170,7 @@ func (q *queue) takeInTurn(ctx context.Context) (*Item, error) {
 
 // news is what can bring an item: a change of the queue or of the locks, or time.
 type news struct {
-	entries, locks <-chan zk.Event
+	entries, locks <-chan struct{}
 	at             time.Time // zero: never
 }
 
@@ -250,17 +250,17 @@ func (q *queue) remember(names []string) {
 
 // free lists the items that nobody has taken, in order.
 func (q *queue) free(ctx context.Context, watch bool) ([]string, news, error) {
-	list := func(dir string) ([]string, <-chan zk.Event, error) {
+	list := func(dir string) ([]string, <-chan struct{}, error) {
 		for {
-			var w watched[[]string]
-			var err error
-			if watch {
-				w, err = q.c.watchChildren(ctx, dir)
-			} else {
-				w.value, err = q.c.children(ctx, dir)
-			}
-			if !errors.Is(err, zk.ErrNoNode) {
-				return w.value, w.event, err
+			if !watch {
+				names, err := q.c.children(ctx, dir)
+				if !errors.Is(err, zk.ErrNoNode) {
+					return names, nil, err
+				}
+			} else if w, err := q.c.watchChildren(ctx, dir); err == nil {
+				return w.value, w.fired, nil
+			} else if !errors.Is(err, zk.ErrNoNode) {
+				return nil, nil, err
 			}
 			if err := q.c.ensure(ctx, dir); err != nil {
 				return nil, nil, err

@@ -119,7 +119,7 @@ func (s *Semaphore) room(ctx context.Context, turn *Lease, try bool, most int) e
 			return ErrNotAcquired
 		}
 		select {
-		case <-w.event:
+		case <-w.fired:
 		case <-turn.Context().Done():
 			return ErrLost
 		case <-ctx.Done():
