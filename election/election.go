@@ -151,10 +151,10 @@ func (e *Election) begin(now proto.Millis) {
 // vote.
 func (e *Election) initial() Vote {
 	v := Vote{Leader: proto.NoServer, Zxid: e.zxid, Epoch: e.epoch}
-	if m := e.committed.Member(e.id); m != nil && m.Observer {
-		v.Zxid, v.Epoch = -1<<63, -1<<63
-	} else if m != nil {
+	if m := e.committed.Member(e.id); m != nil && !m.Observer {
 		v.Leader = e.id
+	} else { // any candidate is better, also for one that a pending configuration makes a voter
+		v.Zxid, v.Epoch = -1<<63, -1<<63
 	}
 	return v
 }
