@@ -244,7 +244,7 @@ func (h *Host) post(m *zab.Message) {
 	took := Time(h.w.intn(int(200 * Millisecond)))
 	l.e.push(&snapshot{p, body.Bytes()}, took)
 	h.later(took, func() {
-		if h.links[m.To-1] == l {
+		if h.links[l.id-1] == l {
 			h.input(func() { h.m.SnapshotSent(l.id) })
 		}
 	})
