@@ -441,22 +441,24 @@ func follow(t *testing.T, src, dst *peers.Server) {
 		write(t, a, random, 100)
 		poll(t, time.Minute, "catch-up after a lost connection", equal, &at)
 	}
-	toSrc.set(src.Addr, true)
-	write(t, a, random, 300)
 	ids := regexp.MustCompile(`0x[0-9a-f]{12,}`)
-	poll(t, time.Minute, "expiry", func() bool {
-		text, err := peers.FourLetterWord(src.Addr, "dump")
-		sessions := map[string]bool{}
-		for _, id := range ids.FindAllString(text, -1) {
-			sessions[id] = true
-		}
-		return err == nil && len(sessions) == 1 // our own
-	})
-	toSrc.set(src.Addr, false)
-	write(t, a, random, 100)
-	poll(t, time.Minute, "catch-up after a lost session", equal, &at)
-	write(t, a, random, 100)
-	poll(t, time.Minute, "changes after a lost session", equal, &at)
+	for p, server := range map[*proxy]*peers.Server{toSrc: src, toDst: dst} {
+		p.set(server.Addr, true)
+		write(t, a, random, 300)
+		poll(t, time.Minute, "expiry", func() bool {
+			text, err := peers.FourLetterWord(server.Addr, "dump")
+			sessions := map[string]bool{}
+			for _, id := range ids.FindAllString(text, -1) {
+				sessions[id] = true
+			}
+			return err == nil && len(sessions) == 1 // our own
+		})
+		p.set(server.Addr, false)
+		write(t, a, random, 100)
+		poll(t, time.Minute, "catch-up after a lost session", equal, &at)
+		write(t, a, random, 100)
+		poll(t, time.Minute, "changes after a lost session", equal, &at)
+	}
 
 	select {
 	case <-r.done:

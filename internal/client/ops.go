@@ -87,21 +87,14 @@ func (c *Client) Delete(ctx context.Context, path string, version int32) error {
 
 // DeleteAll removes nodes in one transaction, in their order.
 func (c *Client) DeleteAll(ctx context.Context, paths []string) error {
-	var body []byte
-	for _, p := range paths {
-		h := proto.MultiHeader{Op: proto.OpDelete, Err: -1}
-		v := proto.PathVersion{Path: c.real(p), Version: AnyVersion}
-		body = v.Append(h.Append(body))
+	ops := make([]Op, len(paths))
+	for i, p := range paths {
+		ops[i] = Op{Op: proto.OpDelete, Path: p, Version: AnyVersion}
 	}
-	end := proto.MultiHeader{Op: -1, Done: true, Err: -1}
-	reply, _, err := c.send(ctx, &request{op: proto.OpMulti, body: end.Append(body)})
-	if err != nil {
-		return err
-	}
-	return multiOutcome(reply)
+	return c.Multi(ctx, ops)
 }
 
-// multiOutcome finds the first failure among the results of a multi of deletes (spec 2.4).
+// multiOutcome finds the first failure among the results of a multi (spec 2.4).
 func multiOutcome(reply []byte) error {
 	d := proto.NewDecoder(reply)
 	for {
