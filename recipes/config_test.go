@@ -75,3 +75,20 @@ func TestConfig(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestConfigEachStep(t *testing.T) {
+	t.Parallel()
+	eachStep(t, func(t *testing.T, c *Client, _ *faults) {
+		ctx, root := within(t), fresh(t)
+		writer := client(t)
+		ok(t, writer.ensure(ctx, root+"/a"))
+		changed := make(chan []string, 100)
+		k := must(OpenConfig(ctx, c, root, ConfigOptions{Settle: time.Millisecond, OnChange: func(keys []string) { changed <- keys }}))(t)
+		must(writer.set(ctx, root+"/a", []byte("1"), -1))(t)
+		until(t, changed, "the change")
+		if v := Setting(k, "a", 0); v != 1 {
+			t.Errorf("%d", v)
+		}
+		k.Close()
+	})
+}

@@ -3,6 +3,7 @@ package recipes
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 )
 
@@ -150,5 +151,46 @@ func TestMultiLock(t *testing.T) {
 	ok(t, again.Release(ctx))
 	if err := context.Cause(again.Context()); !errors.Is(err, ErrReleased) {
 		t.Error(err)
+	}
+}
+
+func TestMultiLockEachStep(t *testing.T) {
+	t.Parallel()
+	eachStep(t, func(t *testing.T, c *Client, _ *faults) {
+		ctx, dir := within(t), fresh(t)
+		lock := func(c *Client) *MultiLock {
+			return NewMultiLock(NewMutex(c, dir+"/b", LockOptions{}), NewMutex(c, dir+"/a", LockOptions{}))
+		}
+		l, err := lock(c).Lock(ctx)
+		if err == nil {
+			err = l.Release(ctx)
+		}
+		if err != nil && !errors.Is(err, ErrLost) {
+			t.Fatal(err)
+		}
+		ok(t, must(lock(client(t)).Lock(ctx))(t).Release(ctx)) // nothing is left in the way
+	})
+}
+
+// TestWhoWaitsForWhom checks the rules of the lines.
+func TestWhoWaitsForWhom(t *testing.T) {
+	m := NewRWMutex(nil, "/x", LockOptions{})
+	for _, c := range []struct{ before, reader, writer string }{
+		{"", "", ""},
+		{"r1 r2", "", "r2"},
+		{"w1 r2 w3 r4 r5", "w3", "r5"},
+		{"r1 w2", "w2", "w2"},
+		{"w1 w2", "w2", "w2"},
+	} {
+		var places []place
+		for _, name := range strings.Fields(c.before) {
+			places = append(places, place{name: name, mark: map[byte]string{'r': curatorRead, 'w': curatorWrite}[name[0]]})
+		}
+		if p, blocked := m.read.before(places); p.name != c.reader || blocked != (c.reader != "") {
+			t.Errorf("behind %q a reader waits for %q, expected %q", c.before, p.name, c.reader)
+		}
+		if p, blocked := m.write.before(places); p.name != c.writer || blocked != (c.writer != "") {
+			t.Errorf("behind %q a writer waits for %q, expected %q", c.before, p.name, c.writer)
+		}
 	}
 }

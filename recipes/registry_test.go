@@ -54,6 +54,23 @@ func TestRegistry(t *testing.T) {
 	}
 }
 
+func TestRegistryEachStep(t *testing.T) {
+	t.Parallel()
+	eachStep(t, func(t *testing.T, c *Client, _ *faults) {
+		ctx, base := within(t), fresh(t)
+		r := NewRegistry(c, base, CuratorServices)
+		g := must(r.Register(ctx, Instance{Service: "s", ID: "i", Port: 7}, Health{}))(t)
+		s := must(r.Discover(ctx, "s"))(t)
+		watcher := client(t)
+		numbering(t, watcher, base+"/s", 1)
+		if l := s.Instances(); len(l) > 1 || len(l) == 1 && l[0].Port != 7 {
+			t.Errorf("%+v", l)
+		}
+		ok(t, g.Unregister(ctx))
+		empties(t, watcher, base+"/s")
+	})
+}
+
 func TestRegistryHealth(t *testing.T) {
 	t.Parallel()
 	ctx, base := within(t), fresh(t)
