@@ -337,9 +337,11 @@ func (m *Member) Wrote(state *Replica) {
 	}
 }
 
-// CannotTruncate says that the oldest such write, a Truncate, could not be done and that nothing has changed.
+// CannotTruncate says that the oldest such write, a Truncate, could not be done and that nothing has changed, and that no
+// transaction behind it is written.
 func (m *Member) CannotTruncate() {
 	m.controls = m.controls[1:]
+	m.appended = m.durable
 	if m.learner != nil {
 		m.learner.CannotTruncate()
 	}

@@ -253,6 +253,9 @@ func (e *ensemble) wrote(job *logJob) error {
 	case job.batch == nil:
 		e.l.log.back()
 		return job.done()
+	case job.skipped:
+		e.l.log.giveBack(job.batch)
+		return nil
 	}
 	e.m.Synced(job.batch.Last())
 	e.logged += int64(job.batch.Bytes())
@@ -454,13 +457,18 @@ func (e *ensemble) replaced(state *replica.Replica) error {
 }
 
 // truncate cuts the history and reads the state again.
+//
+// If the disk has no such point, what the role has had written behind the cut is not written either: it would not follow what is
+// there.
 func (e *ensemble) truncate(z proto.Zxid) {
 	var state *replica.Replica
-	e.l.log.do(func() error {
+	q := e.l.log
+	q.do(func() error {
 		e.s.snapshotting.Lock()
 		defer e.s.snapshotting.Unlock()
 		err := e.s.store.Truncate(z)
 		if errors.Is(err, storage.ErrNoPoint) {
+			q.skip = true
 			return nil
 		}
 		if err == nil {
@@ -474,6 +482,7 @@ func (e *ensemble) truncate(z proto.Zxid) {
 	}, func() error {
 		if state == nil {
 			e.m.CannotTruncate()
+			q.do(func() error { q.skip = false; return nil }, func() error { return nil })
 			return nil
 		}
 		return e.replaced(state)

@@ -18,6 +18,8 @@ type logJob struct {
 	work  func() error   // done by the log's goroutine
 	done  func() error   // by the loop afterwards
 	err   error
+
+	skipped bool // the batch was not written, and nobody is to believe so
 }
 
 // logQueue is between the loop, which fills a batch, and the log's goroutine, which takes it as it is as soon as the batch
@@ -29,6 +31,7 @@ type logQueue struct {
 	planned *storage.Batch   // being filled by the loop, with mu held
 	spare   []*storage.Batch // empty
 	roll    bool
+	skip    bool // batches are not written: the log's goroutine's, see ensemble.truncate
 	away    int // batches taken and not back at the loop yet
 	closed  bool
 }

@@ -61,9 +61,12 @@ func (l *loop) runLog() {
 		if !ok {
 			return
 		}
-		if job.work != nil {
+		switch {
+		case job.work != nil:
 			job.err = job.work()
-		} else {
+		case l.log.skip:
+			job.skipped = true
+		default:
 			job.err = l.append(job)
 		}
 		l.fromLog <- job
