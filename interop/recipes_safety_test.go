@@ -28,6 +28,7 @@ type referee struct {
 	entered   int   // sections
 	by        map[int]int
 	suspended map[int]bool
+	stays     int         // pid of who is told to stay inside
 	fenced    map[int]int // refusals, by pid
 	took      map[string]int
 	acked     map[string]bool
@@ -122,6 +123,9 @@ func (r *referee) use(pid int, what string, token int64) string {
 		r.inside, r.holder = token, pid
 		r.entered++
 		r.by[pid]++
+	}
+	if pid == r.stays {
+		return "stay"
 	}
 	return "ok"
 }
@@ -240,12 +244,16 @@ func TestMutualExclusion(t *testing.T) {
 				if c.r.holder != pid {
 					return false
 				}
+				c.r.stays = pid
 				for _, p := range cut {
 					p.set(p.target, true)
 				}
 				return true
 			})
-			c.r.progress(4)
+			c.r.progress(4) // it has left by itself, before the others came
+			c.r.mu.Lock()
+			c.r.stays = 0
+			c.r.mu.Unlock()
 			for _, p := range cut {
 				p.set(p.target, false)
 			}

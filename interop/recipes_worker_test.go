@@ -86,12 +86,15 @@ func (w *worker) say(format string, args ...any) (string, error) {
 	return w.in.Text(), nil
 }
 
-// section works under a lease for a while. A careless worker does not look whether it still has it.
+// section works under a lease for a while, or as long as it is told to stay. A careless worker does not look whether it still has the lease.
 func (w *worker) section(ctx context.Context, token int64, careless bool) error {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	answer, err := w.say("enter %d", token)
-	for n := 0; n < 10 && err == nil && answer == "ok"; n++ {
+	for n := 0; n < 10 && err == nil && answer != "fenced"; n++ {
+		if answer == "stay" {
+			n = 0
+		}
 		if careless {
 			<-tick.C
 		} else {
