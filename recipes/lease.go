@@ -22,6 +22,7 @@ type hold struct {
 	c     *Client
 	path  string
 	token int64
+	key   *leaseKey       // under which contexts carry the leases; nil: they do not
 	ctx   context.Context // ends when the node or its session does
 	lose  context.CancelCauseFunc
 
@@ -38,18 +39,22 @@ type leaseKey struct {
 // newLease makes the lease of a node that belongs to a session, and watches over both. It takes the values of ctx, not
 // its end. key is nil if the lease cannot be found again.
 func (c *Client) newLease(ctx context.Context, p place, key *leaseKey) *Lease {
-	h := &hold{c: c, path: p.path(), token: p.czxid, count: 1}
+	h := &hold{c: c, path: p.path(), token: p.czxid, key: key, count: 1}
 	h.ctx, h.lose = context.WithCancelCause(context.WithoutCancel(ctx))
 	l := &Lease{h: h}
-	if key != nil {
-		l.ctx, l.cancel = context.WithCancelCause(context.WithValue(h.ctx, *key, l))
-	} else {
-		l.ctx, l.cancel = context.WithCancelCause(h.ctx)
-	}
+	l.ctx, l.cancel = context.WithCancelCause(l.carried(h.ctx))
 	if !c.spawn(func() { h.guard(p.owner) }) {
 		h.lose(ErrLost)
 	}
 	return l
+}
+
+// carried is the context that the lease can be found in.
+func (l *Lease) carried(ctx context.Context) context.Context {
+	if l.h.key == nil {
+		return ctx
+	}
+	return context.WithValue(ctx, *l.h.key, l)
 }
 
 // again returns one more lease on the same node.
@@ -61,7 +66,7 @@ func (l *Lease) again(ctx context.Context) (*Lease, bool) {
 	}
 	l.h.count++
 	inner := &Lease{h: l.h}
-	base, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	base, cancel := context.WithCancelCause(inner.carried(context.WithoutCancel(ctx)))
 	stop := context.AfterFunc(l.h.ctx, func() { cancel(context.Cause(l.h.ctx)) })
 	inner.ctx, inner.cancel = base, func(cause error) { stop(); cancel(cause) }
 	return inner, true

@@ -54,6 +54,31 @@ func TestRWMutex(t *testing.T) {
 	}
 }
 
+func TestRWMutexReentrant(t *testing.T) {
+	t.Parallel()
+	ctx, dir := within(t), fresh(t)
+	c := client(t)
+	m := NewRWMutex(c, dir, LockOptions{Reentrant: true})
+	w := must(m.Lock(ctx))(t)
+	r := must(m.RLock(w.Context()))(t)
+	ok(t, must(m.Lock(r.Context()))(t).Release(ctx))
+	ok(t, w.Release(ctx))
+	if _, err := m.TryRLock(ctx); !errors.Is(err, ErrNotAcquired) {
+		t.Errorf("a reader beside who has not released all: %v", err)
+	}
+	ok(t, r.Release(ctx))
+	r = must(m.RLock(ctx))(t)
+	if _, err := m.Lock(r.Context()); !errors.Is(err, ErrDeadlock) {
+		t.Errorf("a reader becomes a writer: %v", err)
+	}
+	ok(t, must(m.RLock(r.Context()))(t).Release(ctx))
+	strict := NewRWMutex(c, fresh(t), LockOptions{})
+	w = must(strict.Lock(ctx))(t)
+	if _, err := strict.RLock(w.Context()); !errors.Is(err, ErrDeadlock) {
+		t.Errorf("a writer reads: %v", err)
+	}
+}
+
 func TestRWMutexEachStep(t *testing.T) {
 	t.Parallel()
 	eachStep(t, func(t *testing.T, c *Client, _ *faults) {

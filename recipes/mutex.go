@@ -60,7 +60,7 @@ func (m *Mutex) lock(ctx context.Context, try bool) (*Lease, error) {
 // lock acquires, or enters again what the context already has under this kind.
 func (l *line) lock(ctx context.Context, try, reentrant bool, kind string) (*Lease, error) {
 	key := leaseKey{l.c, kind + " " + l.dir}
-	if outer, ok := ctx.Value(key).(*Lease); ok && outer.ctx.Err() == nil {
+	if outer := l.held(ctx, kind); outer != nil {
 		if !reentrant {
 			return nil, fmt.Errorf("lock %s: %w", l.dir, ErrDeadlock)
 		}
@@ -76,6 +76,14 @@ func (l *line) lock(ctx context.Context, try, reentrant bool, kind string) (*Lea
 		return nil, fmt.Errorf("lock %s: %w", l.dir, err)
 	}
 	return l.c.newLease(ctx, p, &key), nil
+}
+
+// held returns the lease of this kind that a context is of, nil if there is none or it has ended.
+func (l *line) held(ctx context.Context, kind string) *Lease {
+	if outer, ok := ctx.Value(leaseKey{l.c, kind + " " + l.dir}).(*Lease); ok && outer.ctx.Err() == nil {
+		return outer
+	}
+	return nil
 }
 
 // Path is the directory of the lock's nodes.

@@ -104,6 +104,7 @@ func TestMutexReentrant(t *testing.T) {
 		t.Error("different tokens of one holder")
 	}
 	ok(t, outer.Release(ctx))
+	ok(t, must(m.Lock(innermost.Context()))(t).Release(ctx))
 	ok(t, innermost.Release(ctx))
 	if inner.Context().Err() != nil {
 		t.Error("the inner lease ended with others")

@@ -2,6 +2,7 @@ package recipes
 
 import (
 	"context"
+	"fmt"
 	"path"
 	"slices"
 )
@@ -18,7 +19,10 @@ const (
 // is overtaken and each release wakes who can go on and nobody else: one writer, or the readers up to the next one.
 //
 // Guarantees, loss of the session and tokens are those of [Mutex]. Readers have tokens too: a reader's is greater than those of
-// all writers before it. A reader that wants to write releases first: there is no upgrade.
+// all writers before it.
+//
+// If it is reentrant a writer may read under its lease's context; it still excludes all others then, until both leases are released. A
+// reader that wants to write releases first: there is no upgrade, and trying it is [ErrDeadlock].
 type RWMutex struct {
 	read, write line
 	o           LockOptions
@@ -47,22 +51,36 @@ func NewRWMutex(c *Client, dir string, o LockOptions) *RWMutex {
 
 // Lock waits until the caller alone holds the lock. Errors are those of [Mutex.Lock].
 func (m *RWMutex) Lock(ctx context.Context) (*Lease, error) {
-	return m.write.lock(ctx, false, m.o.Reentrant, "write")
+	return m.exclusive(ctx, false)
 }
 
 // TryLock is Lock, but returns [ErrNotAcquired] where that would wait for another holder.
 func (m *RWMutex) TryLock(ctx context.Context) (*Lease, error) {
-	return m.write.lock(ctx, true, m.o.Reentrant, "write")
+	return m.exclusive(ctx, true)
 }
 
 // RLock waits until the caller holds the lock, perhaps with other readers.
 func (m *RWMutex) RLock(ctx context.Context) (*Lease, error) {
-	return m.read.lock(ctx, false, m.o.Reentrant, "read")
+	return m.shared(ctx, false)
 }
 
 // TryRLock is RLock, but returns [ErrNotAcquired] where that would wait for a writer.
 func (m *RWMutex) TryRLock(ctx context.Context) (*Lease, error) {
-	return m.read.lock(ctx, true, m.o.Reentrant, "read")
+	return m.shared(ctx, true)
+}
+
+func (m *RWMutex) exclusive(ctx context.Context, try bool) (*Lease, error) {
+	if m.write.held(ctx, "write") == nil && m.read.held(ctx, "read") != nil {
+		return nil, fmt.Errorf("lock %s: %w", m.Path(), ErrDeadlock)
+	}
+	return m.write.lock(ctx, try, m.o.Reentrant, "write")
+}
+
+func (m *RWMutex) shared(ctx context.Context, try bool) (*Lease, error) {
+	if m.write.held(ctx, "write") != nil {
+		return m.write.lock(ctx, try, m.o.Reentrant, "write")
+	}
+	return m.read.lock(ctx, try, m.o.Reentrant, "read")
 }
 
 // Reader is the lock for reading, as part of a [MultiLock].
