@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/options"
@@ -19,8 +21,11 @@ import (
 )
 
 const (
-	// releaseEvery is after how many bytes Commit gives the memory of tables back.
-	releaseEvery = 16 << 20
+	// releaseEvery is after how many bytes read or written the memory of tables is given back at once, releaseTick how often
+	// otherwise, and releasePause the time from one time to the next at least.
+	releaseEvery = 32 << 20
+	releaseTick  = time.Second
+	releasePause = time.Second / 4
 	memTableSize = 8 << 20
 	// ringSize is how many numbers of batches the ring remembers.
 	ringSize = 1 << 16
@@ -49,7 +54,10 @@ type Backend struct {
 	db  *badger.DB
 	log *zap.Logger
 
-	written int // bytes since the last Release
+	touched atomic.Int64  // about how many bytes of tables were read and written since the last release
+	release chan struct{} // it is time for one
+	closing chan struct{}
+	tasks   sync.WaitGroup
 
 	mu      sync.Mutex // guards the rest
 	seq     uint64     // of the last batch
@@ -81,11 +89,53 @@ func open(dir string, log *zap.Logger, memTable int64) (*Backend, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open etcd storage %s: %w", dir, err)
 	}
-	b := &Backend{dir: dir, abs: abs, db: db, log: log}
+	b := &Backend{dir: dir, abs: abs, db: db, log: log, release: make(chan struct{}, 1), closing: make(chan struct{})}
+	b.tasks.Go(b.releaseLoop)
 	if err := b.start(); err != nil {
-		return nil, errors.Join(fmt.Errorf("open etcd storage %s: %w", dir, err), db.Close())
+		return nil, errors.Join(fmt.Errorf("open etcd storage %s: %w", dir, err), b.Close())
 	}
 	return b, nil
+}
+
+// touch notes that about n bytes of tables were read or written.
+func (b *Backend) touch(n int) {
+	if b.touched.Add(int64(n)) < releaseEvery {
+		return
+	}
+	b.touched.Store(0)
+	select {
+	case b.release <- struct{}{}:
+	default: // it will be done anyway
+	}
+}
+
+// releaseLoop is the goroutine that gives the memory of tables back: soon if much was touched, and else now and then, once
+// more after it has become quiet, for Badger merges tables a while longer.
+func (b *Backend) releaseLoop() {
+	tick := time.NewTicker(releaseTick)
+	defer tick.Stop()
+	busy := false
+	for {
+		select {
+		case <-b.closing:
+			return
+		case <-tick.C:
+			was := busy
+			if busy = b.touched.Swap(0) > 0; !busy && !was {
+				continue
+			}
+		case <-b.release:
+			busy = true
+		}
+		if err := b.Release(); err != nil {
+			b.log.Warn("memory of etcd storage stays in use", zap.Error(err))
+		}
+		select {
+		case <-b.closing:
+			return
+		case <-time.After(releasePause):
+		}
+	}
 }
 
 func tuned(dir string, log *zap.Logger, memTable int64) badger.Options {
@@ -224,12 +274,7 @@ func (b *Backend) Commit(batch *mvcc.Batch) error {
 	if err := w.commit(); err != nil {
 		return fmt.Errorf("commit batch %d up to %v to etcd storage: %w", seq, batch.Meta.Applied, err)
 	}
-	if b.written += w.total; b.written > releaseEvery {
-		b.written = 0
-		if err := b.Release(); err != nil {
-			b.log.Warn("memory of etcd storage stays in use", zap.Error(err))
-		}
-	}
+	b.touch(w.total)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.seq = seq
@@ -360,6 +405,8 @@ func (b *Backend) Size() int64 {
 
 // Close closes the directory; no view may be open.
 func (b *Backend) Close() error {
+	close(b.closing)
+	b.tasks.Wait()
 	if err := b.db.Close(); err != nil {
 		return fmt.Errorf("close etcd storage: %w", err)
 	}

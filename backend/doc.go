@@ -24,5 +24,6 @@
 //
 // Badger's defaults are for servers of their own: 64 MiB memtables, five of them, a 256 MiB cache. Here memtables have
 // 8 MiB, tables are not compressed and read through the system's page cache, and conflicts are not tracked, for there is one
-// writer. Tables are mapped, and what is mapped and was touched counts as the process's memory; [Backend.Release] gives it back.
+// writer. Tables are mapped, and what is mapped and was touched counts as the process's memory; a goroutine gives it back
+// ([Backend.Release]) when much was.
 package backend

@@ -12,11 +12,15 @@ import (
 )
 
 // View implements mvcc.Storage.
-func (b *Backend) View() mvcc.View { return view{b.db.NewTransaction(false)} }
+func (b *Backend) View() mvcc.View { return view{b, b.db.NewTransaction(false)} }
 
 type view struct {
-	txn *badger.Txn
+	backend *Backend
+	txn     *badger.Txn
 }
+
+// aroundBytes is how much of a table the system maps when one value is read.
+const aroundBytes = 16 << 10
 
 func (v view) Close() { v.txn.Discard() }
 
@@ -28,17 +32,24 @@ func (v view) Get(key []byte, use func([]byte) error) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("read etcd storage: %w", err)
 	}
+	v.backend.touch(aroundBytes)
 	return true, item.Value(use)
 }
 
 func (v view) Scan(from, to []byte, visit func(key, value []byte) error) error {
 	it := v.txn.NewIterator(badger.IteratorOptions{PrefetchValues: false})
 	defer it.Close()
+	read := 0
+	defer func() { v.backend.touch(read) }()
 	for it.Seek(from); it.Valid(); it.Next() {
 		item := it.Item()
 		key := item.Key()
 		if bytes.Compare(key, to) >= 0 {
 			return nil
+		}
+		if read += len(key) + int(item.ValueSize()); read > releaseEvery {
+			v.backend.touch(read)
+			read = 0
 		}
 		if err := item.Value(func(value []byte) error { return visit(key, value) }); err != nil {
 			return err
