@@ -15,6 +15,10 @@ const (
 	DefaultMaxNotification proto.Millis = 60_000
 )
 
+// avoidance is how long a server does not vote for one that it could not reach when it was to follow it: for an election, if there
+// is one to be had without that server.
+const avoidance proto.Millis = 1000
+
 // noZxid is the last zxid of a server that must not take part, having lost its data (ZOOKEEPER-2325).
 const noZxid proto.Zxid = -1
 
@@ -57,6 +61,9 @@ type Election struct {
 	down     quorum.Set   // peers that refuse connections
 	askers   quorum.Set   // non-voters that were told a candidate and want to know the outcome
 	backers  quorum.Set   // for counting
+
+	avoided proto.ServerID // cannot be reached
+	avoidTo proto.Millis   // until then it is not voted for
 
 	interval proto.Millis // between notifications without an outcome
 	resendAt proto.Millis // when notifications are due again, while Looking
@@ -237,6 +244,13 @@ func (e *Election) Synced(epoch proto.Epoch) {
 // gives them without an election (spec 11.4). The epoch is not known before [Election.Synced], nor to any other server.
 func (e *Election) Designate(leader proto.ServerID, zxid proto.Zxid) {
 	e.settle(Vote{Leader: leader, Zxid: zxid, Round: e.round, Epoch: -1})
+}
+
+// Unreachable says that this server was to follow another and could not connect to it, and was not refused either. If the one is
+// heard and cannot be reached (a network may pass one direction only), those who vote for it would elect it again and
+// again; for a while this server votes for others.
+func (e *Election) Unreachable(now proto.Millis, id proto.ServerID) {
+	e.avoided, e.avoidTo = id, now+avoidance
 }
 
 // SetOracle says what is known of the oracle of an ensemble of two.

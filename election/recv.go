@@ -130,11 +130,11 @@ func (e *Election) countLooking(now proto.Millis, b ballot) {
 		e.round = b.Round
 		e.received.clear()
 		best := e.initial()
-		if e.better(b.Vote, best) {
+		if e.better(now, b.Vote, best) {
 			best = b.Vote
 		}
 		e.propose(now, best)
-	} else if e.better(b.Vote, e.vote) {
+	} else if e.better(now, b.Vote, e.vote) {
 		e.propose(now, b.Vote)
 	}
 	e.received.put(b)
@@ -142,8 +142,8 @@ func (e *Election) countLooking(now proto.Millis, b ballot) {
 }
 
 // better says whether a may take the place of b.
-func (e *Election) better(a, b Vote) bool {
-	return e.rule.Weight(a.Leader) != 0 && b.before(a)
+func (e *Election) better(now proto.Millis, a, b Vote) bool {
+	return e.rule.Weight(a.Leader) != 0 && b.before(a) && (a.Leader != e.avoided || now >= e.avoidTo)
 }
 
 // countSettled takes the vote of a server that follows or leads. If a quorum does so in this very round, this one is

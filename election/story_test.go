@@ -177,6 +177,12 @@ func (s *teller) each(command string, a *arguments, h *host) {
 		}
 		h.size = int(a.number("old", 10))
 		s.boot(h, o)
+	case "unreachable": // by it
+		id, err := strconv.ParseInt(a.keys["leader"], 10, 64)
+		if err != nil {
+			s.Fatalf("%v", err)
+		}
+		h.e.Unreachable(s.now, proto.ServerID(id))
 	case "look":
 		s.look(h)
 	case "synced":

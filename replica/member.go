@@ -289,6 +289,12 @@ func (m *Member) LinkDown(id proto.ServerID, err error) {
 	}
 }
 
+// Unreachable says that the leader of the last election cannot be reached: it neither answers nor refuses.
+func (m *Member) Unreachable(id proto.ServerID, err error) {
+	m.el.Unreachable(m.now(), id)
+	m.LinkDown(id, err)
+}
+
 // Recv takes a packet from a link. Its data becomes the member's.
 func (m *Member) Recv(from proto.ServerID, p proto.QuorumPacket) {
 	switch {

@@ -189,8 +189,12 @@ func (e *ensemble) linked(d dialed) {
 		}
 		return
 	}
-	if d.err != nil {
+	switch {
+	case errors.Is(d.err, transport.ErrRefused):
 		e.m.LinkDown(d.leader, d.err)
+		return
+	case d.err != nil:
+		e.m.Unreachable(d.leader, d.err)
 		return
 	}
 	e.links[d.leader], e.peers[d.link] = d.link, d.leader

@@ -55,8 +55,8 @@ func guard(ctx context.Context, c net.Conn) (stop func() bool) {
 	return context.AfterFunc(ctx, func() { _ = c.Close() })
 }
 
-// errRefused says that hosts answered, and that no server did.
-var errRefused = errors.New("connection refused")
+// ErrRefused says that hosts answered, and that no server did.
+var ErrRefused = errors.New("connection refused")
 
 // dialAny connects to the one of several addresses of a server that answers first. The deadline of the connection is
 // set, to when the timeout for all of this ends.
@@ -101,7 +101,7 @@ func (n *Net) dialAny(ctx context.Context, addrs []proto.HostPort, timeout time.
 		return newConn(first), nil
 	}
 	if refused {
-		return nil, fmt.Errorf("%w: %w", errRefused, errors.Join(errs...))
+		return nil, fmt.Errorf("%w: %w", ErrRefused, errors.Join(errs...))
 	}
 	return nil, errors.Join(errs...)
 }

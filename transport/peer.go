@@ -197,7 +197,7 @@ func (p *peer) dial() {
 		p.dialAt = time.Time{} // at the configured addresses
 	default:
 		p.wait()
-		if errors.Is(err, errRefused) && !hinted && !p.down {
+		if errors.Is(err, ErrRefused) && !hinted && !p.down {
 			p.down = true
 			m.inbox.put(PeerDown{p.id})
 		}
