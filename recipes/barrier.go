@@ -28,7 +28,8 @@ func (b *Barrier) Set(ctx context.Context) error { return b.c.ensure(ctx, b.path
 // miss that it was down, if it was set again before they could look.
 func (b *Barrier) Remove(ctx context.Context) error { return b.c.remove(ctx, b.path) }
 
-// Wait returns when the barrier has been down.
+// Wait returns when the barrier has been down, as far as the server knows that it asks: what another client has set a moment ago it may
+// not know yet.
 func (b *Barrier) Wait(ctx context.Context) error {
 	for {
 		w, err := b.c.watchNode(ctx, b.path)

@@ -35,7 +35,7 @@ type Options struct {
 	SessionTimeout time.Duration
 	// Dial opens a connection; nil is net.DialTimeout. One that does TLS returns a *tls.Conn.
 	Dial zk.Dialer
-	// HostProvider chooses among the servers; nil is go-zookeeper's.
+	// HostProvider chooses among the servers; nil tries them in random order and resolves their names again when none answers.
 	HostProvider zk.HostProvider
 	// Logger is told what go-zookeeper has to say; nil drops it.
 	Logger zk.Logger
@@ -89,7 +89,7 @@ type noLogger struct{}
 func (noLogger) Printf(string, ...any) {}
 
 // Connect opens a client of the servers, each "host:port". It returns at once and connects in the background: the first call waits
-// until a server is there. The error is about the arguments.
+// until a server is there. The error is about the arguments, or says that no name can be resolved.
 func Connect(servers []string, o Options) (*Client, error) {
 	if o.SessionTimeout == 0 {
 		o.SessionTimeout = 10 * time.Second
@@ -101,7 +101,7 @@ func Connect(servers []string, o Options) (*Client, error) {
 		o.Logger = noLogger{}
 	}
 	if o.HostProvider == nil {
-		o.HostProvider = zk.NewDNSHostProvider()
+		o.HostProvider = &hosts{lookup: net.DefaultResolver.LookupHost}
 	}
 	c := &Client{acl: o.ACL, done: make(chan struct{}), identified: make(chan struct{}), changed: make(chan struct{}), hooks: map[int]func(zk.Event){}, watches: map[watchKey]*watch{}}
 	if c.acl == nil {

@@ -231,7 +231,7 @@ func TestMutexLostWhenCutOff(t *testing.T) {
 	t.Parallel()
 	ctx, dir := within(t), fresh(t)
 	gate := newGate()
-	c := clientWith(t, Options{Dial: gate.dial, SessionTimeout: limit / 10})
+	c := clientWith(t, Options{Dial: gate.dial, SessionTimeout: limit / 5})
 	l := must(NewMutex(c, dir, LockOptions{}).Lock(ctx))(t)
 	watcher := client(t)
 	w, err := watcher.watchNode(ctx, l.Path())

@@ -233,7 +233,11 @@ func (s *Snowflake) reserve(ctx context.Context, now int64) error {
 
 // Close gives the worker's number up.
 func (s *Snowflake) Close(ctx context.Context) error {
-	s.turn <- struct{}{}
+	select {
+	case s.turn <- struct{}{}:
+	case <-ctx.Done():
+		return cause(ctx)
+	}
 	defer func() { <-s.turn }()
 	if s.lease == nil {
 		return nil
