@@ -2,7 +2,6 @@ package backend
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -27,10 +26,8 @@ const (
 	releaseTick  = time.Second
 	releasePause = time.Second / 4
 	memTableSize = 8 << 20
-	// ringSize is how many numbers of batches the ring remembers.
-	ringSize = 1 << 16
-	// maxUnsynced is after how many batches Commit syncs by itself, so that the ring has all numbers since.
-	maxUnsynced = ringSize / 2
+	// maxUnsynced is after how many batches Commit syncs by itself: so many are looked for when a directory is opened.
+	maxUnsynced = 1 << 15
 )
 
 // opSize is what an operation takes of a write of Badger beside its key and value, in bytes: the write may have no more than
@@ -40,11 +37,6 @@ const opSize = 120
 // valueThreshold is from which size on Badger keeps values in files of their own: a smaller one must fit into a write
 // beside others.
 const valueThreshold = 512 << 10
-
-var (
-	statusKey = []byte{'s'}
-	ringKey   = byte('j')
-)
 
 // Backend is an open directory. Commit, Import and Close are for one goroutine; View, Sync, Collect and Size may be called
 // by others meanwhile.
@@ -61,6 +53,7 @@ type Backend struct {
 
 	mu      sync.Mutex // guards the rest
 	seq     uint64     // of the last batch
+	marks   []mark     // of batches, those that are in the directory; the oldest first
 	synced  uint64     // of the last batch known to be on disk
 	applied proto.Zxid // of the last batch that has a meta record
 }
@@ -164,22 +157,13 @@ func tuned(dir string, log *zap.Logger, memTable int64) badger.Options {
 
 // start finds out where the directory stands, and that it is whole.
 func (b *Backend) start() error {
-	v := b.View()
+	v := view{b, b.db.NewTransaction(false)}
 	defer v.Close()
-	found, err := v.Get(statusKey, func(value []byte) error {
-		if len(value) != 16 {
-			return fmt.Errorf("%w: status record of %d bytes", mvcc.ErrDamaged, len(value))
-		}
-		b.seq, b.synced = binary.BigEndian.Uint64(value), binary.BigEndian.Uint64(value[8:])
-		return nil
-	})
-	if err != nil {
+	last, value, found, err := lastMark(v.txn)
+	if err != nil || !found {
 		return err
 	}
-	if b.synced > b.seq || b.seq-b.synced > ringSize {
-		return fmt.Errorf("%w: batch %d, synced %d", mvcc.ErrDamaged, b.seq, b.synced)
-	}
-	if err := b.checkRing(v); err != nil {
+	if err := b.follow(v, last, value); err != nil {
 		return err
 	}
 	meta, err := mvcc.ReadMeta(v)
@@ -189,7 +173,7 @@ func (b *Backend) start() error {
 	b.applied = meta.Applied
 	whole, err := v.Get(mvcc.MetaKey(), func([]byte) error { return nil })
 	switch {
-	case err != nil || !found:
+	case err != nil:
 		return err
 	case whole:
 		return b.dropLeftovers(v, meta)
@@ -205,7 +189,7 @@ func (b *Backend) clear() error {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.synced, b.applied = b.seq, 0
+	b.synced, b.applied, b.marks = b.seq, 0, nil
 	return nil
 }
 
@@ -224,28 +208,6 @@ func (b *Backend) dropLeftovers(v mvcc.View, meta mvcc.Meta) error {
 	return w.commit()
 }
 
-// checkRing makes sure that no batch is missing between the last synced one and the last.
-func (b *Backend) checkRing(v mvcc.View) error {
-	for n := b.synced + 1; n <= b.seq; n++ {
-		there := false
-		_, err := v.Get(ringRecord(n), func(value []byte) error {
-			there = len(value) == 8 && binary.BigEndian.Uint64(value) == n
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-		if !there {
-			return fmt.Errorf("%w: batch %d of %d is missing", mvcc.ErrDamaged, n, b.seq)
-		}
-	}
-	return nil
-}
-
-func ringRecord(n uint64) []byte {
-	return binary.BigEndian.AppendUint16([]byte{ringKey}, uint16(n%ringSize))
-}
-
 // Commit makes a batch part of what views see. After an error the Backend is of no use.
 func (b *Backend) Commit(batch *mvcc.Batch) error {
 	b.mu.Lock()
@@ -261,16 +223,12 @@ func (b *Backend) Commit(batch *mvcc.Batch) error {
 	// New changes first: they may be as many as there are keys.
 	for _, changes := range []bool{true, false} {
 		for _, op := range batch.Ops {
-			if (mvcc.IsChange(op.Key) && !op.Delete) == changes {
+			if (mvcc.IsChange(op.Key) && !op.Delete) == changes && !bytes.Equal(op.Key, mvcc.MetaKey()) {
 				w.add(op, changes)
 			}
 		}
 	}
-	b.mu.Lock()
-	status := binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(nil, seq), b.synced)
-	b.mu.Unlock()
-	w.add(mvcc.Op{Key: ringRecord(seq), Value: status[:8:8]}, false)
-	w.add(mvcc.Op{Key: statusKey, Value: status}, false)
+	this := b.mark(w, seq, batch)
 	if err := w.commit(); err != nil {
 		return fmt.Errorf("commit batch %d up to %v to etcd storage: %w", seq, batch.Meta.Applied, err)
 	}
@@ -278,6 +236,7 @@ func (b *Backend) Commit(batch *mvcc.Batch) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.seq = seq
+	b.marks = append(b.marks, this)
 	if batch.Meta != (mvcc.Meta{}) {
 		b.applied = batch.Meta.Applied
 	}

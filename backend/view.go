@@ -25,6 +25,13 @@ const aroundBytes = 16 << 10
 func (v view) Close() { v.txn.Discard() }
 
 func (v view) Get(key []byte, use func([]byte) error) (bool, error) {
+	if bytes.Equal(key, mvcc.MetaKey()) {
+		meta, err := v.meta()
+		if meta == nil || err != nil {
+			return false, err
+		}
+		return true, use(meta)
+	}
 	item, err := v.txn.Get(key)
 	if errors.Is(err, badger.ErrKeyNotFound) {
 		return false, nil
@@ -36,6 +43,15 @@ func (v view) Get(key []byte, use func([]byte) error) (bool, error) {
 	return true, item.Value(use)
 }
 
+// meta is mvcc's meta record, which the last batch has in its mark; nil if there is none.
+func (v view) meta() ([]byte, error) {
+	_, value, found, err := lastMark(v.txn)
+	if err != nil || !found || len(value.meta) == 0 {
+		return nil, err
+	}
+	return value.meta, nil
+}
+
 func (v view) Scan(from, to []byte, visit func(key, value []byte) error) error {
 	it := v.txn.NewIterator(badger.IteratorOptions{PrefetchValues: false})
 	defer it.Close()
@@ -45,7 +61,10 @@ func (v view) Scan(from, to []byte, visit func(key, value []byte) error) error {
 		item := it.Item()
 		key := item.Key()
 		if bytes.Compare(key, to) >= 0 {
-			return nil
+			break
+		}
+		if _, ok := parseMark(key); ok {
+			continue
 		}
 		if read += len(key) + int(item.ValueSize()); read > releaseEvery {
 			v.backend.touch(read)
@@ -55,7 +74,14 @@ func (v view) Scan(from, to []byte, visit func(key, value []byte) error) error {
 			return err
 		}
 	}
-	return nil
+	if bytes.Compare(from, mvcc.MetaKey()) > 0 || bytes.Compare(mvcc.MetaKey(), to) >= 0 {
+		return nil
+	}
+	if meta, err := v.meta(); meta == nil || err != nil {
+		return err
+	} else {
+		return visit(mvcc.MetaKey(), meta)
+	}
 }
 
 // logger hands Badger's complaints on; what it tells of its work is for debugging.
