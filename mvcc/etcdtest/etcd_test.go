@@ -132,8 +132,8 @@ func (e *etcd) changed() (events []*mvccpb.Event) {
 // history watches all keys from a revision on, up to the current one.
 func (e *etcd) history(t testing.TB, from int64) (events []*mvccpb.Event) {
 	t.Helper()
-	if from > e.kv.Rev() {
-		return nil
+	if from > e.kv.Rev() || e.kv.Rev() == 1 {
+		return nil // there is nothing to wait for
 	}
 	ws := e.kv.NewWatchStream()
 	defer ws.Close()
@@ -141,7 +141,12 @@ func (e *etcd) history(t testing.TB, from int64) (events []*mvccpb.Event) {
 		t.Fatal(err)
 	}
 	for {
-		resp := <-ws.Chan()
+		var resp mvcc.WatchResponse
+		select {
+		case resp = <-ws.Chan():
+		case <-time.After(time.Minute):
+			t.Fatalf("a watch from %d is not told of revision %d", from, e.kv.Rev())
+		}
 		for i := range resp.Events {
 			events = append(events, &resp.Events[i])
 		}
