@@ -3,6 +3,7 @@ package interop
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -78,4 +79,35 @@ func TestQuorumAuth(t *testing.T) {
 	if n := len(denied.ups); n > 0 {
 		t.Errorf("%d connections in spite of the wrong password", n)
 	}
+}
+
+// TestEnsembleAuth has zebu and Apache servers authenticate each other on both ports, and turns one away that does not know
+// the password.
+func TestEnsembleAuth(t *testing.T) {
+	t.Parallel()
+	e := ensembleOf(t, "zebu", "3.9", "zebu")
+	jaas := filepath.Join(t.TempDir(), "jaas.conf")
+	write := func(text string) {
+		if err := os.WriteFile(jaas, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(quorumJAAS)
+	e.lines = append(e.lines, "quorum.auth.enableSasl=true", "quorum.auth.learnerRequireSasl=true", "quorum.auth.serverRequireSasl=true")
+	e.properties = append(e.properties, "java.security.auth.login.config="+jaas, "zookeeper.fips-mode=false")
+	e.start(1, 2, 3)
+	e.through(10 * time.Second)[0].mustCreate("/known", "", 0)
+	e.same()
+
+	e.stop(1)
+	write(strings.ReplaceAll(quorumJAAS, "sesame", "wrong"))
+	e.launch(1)
+	poll(t, stepTimeout, "refusal", func() bool { return strings.Contains(e.seat(1).sinceStart(), "quorum authentication failed") })
+	if mode := e.seat(1).mode(); mode != "" {
+		t.Errorf("it is a %s", mode)
+	}
+	e.kill(1)
+	write(quorumJAAS)
+	e.start(1)
+	e.same()
 }

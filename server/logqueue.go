@@ -32,7 +32,7 @@ type logQueue struct {
 	spare   []*storage.Batch // empty
 	roll    bool
 	skip    bool // batches are not written: the log's goroutine's, see ensemble.truncate
-	away    int // batches taken and not back at the loop yet
+	away    int  // batches taken and not back at the loop yet
 	closed  bool
 }
 
