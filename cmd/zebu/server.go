@@ -97,7 +97,7 @@ func (l launch) announce(addr net.Addr) {
 		l.log.Info("serving", zap.String("address", address), zap.String("dataDir", data), zap.String("dataLogDir", absolute(c.DataLogDir)))
 		return
 	}
-	fmt.Fprintf(l.out, "Serving ZooKeeper clients at %v, data in %s.\nConnect with: zkCli.sh -server %s\n", addr, data, address)
+	fmt.Fprintf(l.out, "Serving ZooKeeper clients at %v, data in %s.\nConnect with: zebu cli --server %s\n", addr, data, address)
 	if c.File == "" {
 		fmt.Fprintf(l.out, "Stop with Ctrl-C. 'zebu server --help' tells how to use a zoo.cfg.\n")
 	}
