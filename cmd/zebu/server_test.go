@@ -34,7 +34,7 @@ func TestServer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err, <-done)
 	}
-	match := regexp.MustCompile(`zkCli.sh -server (127\.0\.0\.1:[0-9]+)\n`).FindSubmatch(words[:n])
+	match := regexp.MustCompile(`zebu cli --server (127\.0\.0\.1:[0-9]+)\n`).FindSubmatch(words[:n])
 	if match == nil {
 		t.Fatalf("no address in %q", words[:n])
 	}
