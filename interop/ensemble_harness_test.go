@@ -35,7 +35,7 @@ func memberPort(t *testing.T) int {
 	p.Lock()
 	defer p.Unlock()
 	for range 1000 {
-		port := 12000 + rand.IntN(20000)
+		port := 20000 + rand.IntN(12000)
 		if p.given[port] {
 			continue
 		}

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -54,12 +55,18 @@ func (l *plainNet) client(id int) string { return fmt.Sprintf("127.0.0.1:%d", l.
 
 func (l *plainNet) command(_ int, cmd *exec.Cmd) *exec.Cmd { return cmd }
 
+// faultBases are the first ports of the tests of this process.
+var faultBases sync.Map
+
 // faultPorts finds n successive ports that are free, below those that the kernel hands out: members that are down must find theirs
 // again.
 func faultPorts(t *testing.T, n int) int {
 	t.Helper()
 	for range 100 {
-		base := 10000 + rand.IntN(20000)
+		base := 10000 + rand.IntN(100)*100 // below those of memberPort, and apart from one another
+		if _, taken := faultBases.LoadOrStore(base, true); taken {
+			continue
+		}
 		var listeners []net.Listener
 		for i := range n {
 			l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", base+i))

@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"sync"
 	"testing"
+	"time"
 )
 
 // proxyNet connects members through this process: a member finds every other one behind ports of its own, so that each
@@ -31,10 +32,7 @@ func newProxyNet(t *testing.T, n int) *proxyNet {
 		for to := 1; to <= n; to++ {
 			p.gates[[2]int{from, to}] = opened()
 			for k := 1; k <= 2 && from != to; k++ {
-				ln, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", p.front(from, to, k)))
-				if err != nil {
-					t.Fatal(err)
-				}
+				ln := listenSoon(t, fmt.Sprintf("127.0.0.1:%d", p.front(from, to, k)))
 				listeners = append(listeners, ln)
 				p.running.Go(func() { p.accept(ln, from, to, p.port(to, k)) })
 			}
@@ -54,6 +52,17 @@ func newProxyNet(t *testing.T, n int) *proxyNet {
 		p.running.Wait()
 	})
 	return p
+}
+
+// listenSoon listens at an address that was free a moment ago: another process may be trying it just now.
+func listenSoon(t *testing.T, addr string) (ln net.Listener) {
+	t.Helper()
+	var err error
+	poll(t, 10*time.Second, "a free port", func() bool {
+		ln, err = net.Listen("tcp", addr)
+		return err == nil
+	})
+	return ln
 }
 
 func opened() chan struct{} {

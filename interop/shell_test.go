@@ -191,21 +191,20 @@ func runShell(t *testing.T, command []string, input string) (string, int) {
 	return text, cmd.ProcessState.ExitCode()
 }
 
-// events cuts watch events out of an output: zkCli prints them from a thread of its own, before or after what a command
-// prints. They are returned by themselves.
+// events cuts watch events out of an output: zkCli prints them from a thread of its own, before, after or between the lines
+// that a command prints. They are returned by themselves. Empty lines, which frame events, do not count.
 func events(text string) (rest, watched string) {
-	const mark = "\nWATCHER::\n\n"
 	var a, b strings.Builder
-	for {
-		before, after, found := strings.Cut(text, mark)
-		a.WriteString(before)
-		if !found {
-			return a.String(), b.String()
+	for line := range strings.Lines(text) {
+		switch {
+		case line == "\n" || line == "WATCHER::\n":
+		case strings.HasPrefix(line, "WatchedEvent "):
+			b.WriteString(line)
+		default:
+			a.WriteString(line)
 		}
-		line, after, _ := strings.Cut(after, "\n")
-		b.WriteString(line + "\n")
-		text = after
 	}
+	return a.String(), b.String()
 }
 
 // TestShells feeds the same script to both shells on both servers: scripts that read their standard output must not be
