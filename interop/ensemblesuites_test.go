@@ -62,7 +62,8 @@ func TestGoClientEnsembleSuite(t *testing.T) {
 		t.Skip("not in short mode: takes half a minute, mostly of waiting")
 	}
 	t.Parallel()
-	want := []string{"BasicCluster", "ClientClusterFailover", "NoQuorum", "RecurringReAuthHang", "DNSHostProviderReconnect", "IncrementalReconfig", "Reconfig"}
+	// IncrementalReconfig is left out: it asks once, and may do so while a server has no leader. See TestMixedReconfiguration.
+	want := []string{"BasicCluster", "ClientClusterFailover", "NoQuorum", "RecurringReAuthHang", "DNSHostProviderReconnect", "Reconfig"}
 	cmd := exec.CommandContext(t.Context(), "go", "test", ".", "-vet=off", "-count=1", "-v", "-run=^TestIntegration_("+strings.Join(want, "|")+")$")
 	cmd.Dir = goClientSource(t)
 	cmd.Env = suiteEnv(t, "ZK_VERSION=3.9.5") // the reconfiguration tests want to know
