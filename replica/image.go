@@ -39,6 +39,9 @@ type Loader struct {
 	version int32
 	digest  uint64
 	at      proto.Zxid // digest's zxid, 0 if the snapshot has none
+
+	// Whole says that no transactions will be replayed on the snapshot: then its digest must fit. See [Replica.Unproven].
+	Whole bool
 }
 
 // Loader returns a loader of r.
@@ -63,16 +66,15 @@ func (l *Loader) Finish(z proto.Zxid) error {
 	if err != nil {
 		return err
 	}
+	var unproven error
 	if got, on := tree.Digest(); on && l.at == z && l.version == proto.DigestVersion && got != l.digest {
-		// ZooKeeper writes its snapshots while it applies transactions, and may have read a node after one that it had not
-		// counted yet. What is replayed on it, that transaction first, puts it right; see [Replica.Replay].
-		if l.r.opt.StrictDigest {
-			return fmt.Errorf("snapshot at %v: tree digest %#x, the snapshot says %#x", z, got, l.digest)
+		unproven = fmt.Errorf("snapshot at %v: tree digest %#x, the snapshot says %#x", z, got, l.digest)
+		if l.r.opt.StrictDigest || l.Whole {
+			return unproven
 		}
-		l.r.counts.DigestMismatches++
 	}
 	l.r.tree, l.r.table, l.r.applied = tree, l.table, z
-	l.r.fuzzyUntil = max(l.at, z)
+	l.r.fuzzyUntil, l.r.unproven = max(l.at, z), unproven
 	return nil
 }
 
@@ -89,6 +91,11 @@ func (r *Replica) Replay(hdr *proto.TxnHeader, body []byte) error {
 	}
 	return err
 }
+
+// Unproven returns an error if the snapshot that was loaded did not have the digest that it says, and nothing replayed on it
+// has shown since that the state is right. ZooKeeper writes its snapshots while it applies transactions, and may have read
+// a node after one that it had not counted yet; that transaction is in the log, and with it the state is whole.
+func (r *Replica) Unproven() error { return r.unproven }
 
 // replay is Replay of an encoded transaction.
 func (r *Replica) replay(txn []byte) error {

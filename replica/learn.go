@@ -1,7 +1,6 @@
 package replica
 
 import (
-	"errors"
 	"fmt"
 
 	"zebu/proto"
@@ -43,26 +42,33 @@ func (r *Replica) forward(c *Conn, s proto.SessionID, req *Request, path string)
 	r.pending.push(pendingWrite{zxid: unassigned, session: s, conn: c, xid: req.Xid, op: req.Op, at: req.At, path: path})
 }
 
-var errUnanswered = errors.New("the leader has passed over a request of this server")
-
-// own finds out whether a committed transaction is the oldest request that this learner has forwarded, as session and cxid
-// tell (spec 8.6), and if so notes its zxid. An answer that skips a request means that the two servers disagree.
-func (r *Replica) own(hdr *proto.TxnHeader) error {
+// own finds out whether a committed transaction is one that this learner has forwarded, as session and cxid tell (spec
+// 8.6), and if so notes its zxid. Requests are answered in their order, so the leader has passed over what was forwarded before:
+// a leader may do that with one that it cannot decode.
+func (r *Replica) own(hdr *proto.TxnHeader) {
 	for i := range r.pending.len() {
 		p := r.pending.at(i)
-		if p.zxid != unassigned || p.session != hdr.ClientID || p.xid != hdr.Cxid || !becomes(p.op, hdr.Type) {
-			if i == 0 && r.bySession[hdr.ClientID] == nil {
-				return nil
-			}
-			continue
+		if p.zxid == unassigned && p.session == hdr.ClientID && p.xid == hdr.Cxid && becomes(p.op, hdr.Type) {
+			p.zxid = hdr.Zxid
+			r.passOver(i)
+			return
 		}
-		if i > 0 {
-			return fmt.Errorf("apply %v: %w", hdr.Zxid, errUnanswered)
+		if i == 0 && r.bySession[hdr.ClientID] == nil {
+			return
 		}
-		p.zxid = hdr.Zxid
-		return nil
 	}
-	return nil
+}
+
+// passOver gives up the oldest n requests, which will never be answered. Nobody knows what became of them, and whoever waits for
+// one is told so by the end of the connection.
+func (r *Replica) passOver(n int) {
+	for range n {
+		c := r.pending.at(0).conn
+		r.pending.drop()
+		if c != nil && c.open {
+			r.hangUp(c)
+		}
+	}
 }
 
 // becomes says whether a request can lead to a transaction of a type. A session's end has no cxid of its own, so
@@ -79,14 +85,18 @@ func becomes(op, txn proto.OpCode) bool {
 	return op == txn || txn == proto.OpError
 }
 
-// synced answers the oldest sync, which the leader says is done.
-func (r *Replica) synced() error {
-	if r.pending.len() == 0 || r.pending.at(0).op != proto.OpSync || r.pending.at(0).zxid != unassigned {
-		return fmt.Errorf("SYNC: %w", errUnanswered)
+// synced answers the oldest sync, which the leader says is done; see own about the requests before it.
+func (r *Replica) synced() {
+	for i := range r.pending.len() {
+		p := r.pending.at(i)
+		if p.op != proto.OpSync || p.zxid != unassigned {
+			continue
+		}
+		p.zxid = r.applied
+		r.passOver(i)
+		r.answerUpTo(r.applied, nil)
+		return
 	}
-	r.pending.at(0).zxid = r.applied
-	r.answerUpTo(r.applied, nil)
-	return nil
 }
 
 // revalidate asks the leader whether a session still exists.
@@ -150,7 +160,8 @@ func (r *Replica) forwarded(owner session.Owner, f *proto.ForwardedRequest, ids 
 		r.tracker.Track(f.Session, timeout, r.now.Mono)
 		r.tracker.SetOwner(f.Session, owner)
 	case !IsWrite(f.Op):
-		return fmt.Errorf("operation %v is none that is forwarded", f.Op)
+		// Apache's followers pass on whatever looks like a write, such as a check outside of a multi, and wait for an answer.
+		f.Op = proto.OpError
 	}
 	r.plan(nil, owner, f.Session, &Request{Xid: f.Cxid, Op: f.Op, Body: f.Body, IDs: ids})
 	return nil

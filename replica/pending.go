@@ -52,10 +52,15 @@ func (q *pendingQueue) pop(z proto.Zxid) (pendingWrite, bool) {
 		return pendingWrite{}, false
 	}
 	p := q.ring[q.head]
+	q.drop()
+	return p, true
+}
+
+// drop forgets the oldest entry, of which there is one.
+func (q *pendingQueue) drop() {
 	q.ring[q.head] = pendingWrite{}
 	q.head = (q.head + 1) % len(q.ring)
 	q.n--
-	return p, true
 }
 
 // Digest is the tree digest at a zxid.

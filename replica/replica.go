@@ -79,6 +79,7 @@ type Replica struct {
 	upstream upstream   // what a learner has for its leader
 	barrier  proto.Zxid // transaction that syncs wait for, planned since the last [Replica.EndTurn]; 0 if none was
 
+	unproven   error      // of a snapshot whose digest does not fit, until a transaction's does
 	fuzzyUntil proto.Zxid // while replaying: the snapshot loaded may hold effects up to here
 
 	conns     []*Conn // by slot; nil = free

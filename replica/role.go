@@ -107,5 +107,6 @@ func (r *Replica) orphans() []proto.SessionID {
 // adopt takes over the state of another replica, which is given up. Nobody may be connected.
 func (r *Replica) adopt(o *Replica) {
 	r.tree, r.table, r.applied, r.fuzzyUntil, r.digests = o.tree, o.table, o.applied, o.fuzzyUntil, o.digests
+	r.unproven = o.unproven
 	r.counts.DigestMismatches += o.counts.DigestMismatches
 }

@@ -266,11 +266,10 @@ func (m *Member) deliver(d *zab.Delivery) error {
 			return m.staging.replay(d.Txn.Data)
 		}
 		if d.Activate {
-			c, err := quorum.ParseConfig(string(reconfiguration(d.Txn.Data)))
-			if err != nil {
-				return fmt.Errorf("reconfiguration %v: %w", d.Txn.Zxid, err)
+			// A server that does not understand a configuration goes on with the one it has; see [Member.see].
+			if c, err := quorum.ParseConfig(string(reconfiguration(d.Txn.Data))); err == nil {
+				m.activation = &activation{c, d.Leader, d.Txn.Zxid}
 			}
-			m.activation = &activation{c, d.Leader, d.Txn.Zxid}
 		}
 		if err := m.r.Apply(d.Txn.Data); err != nil || m.master == nil {
 			return err
@@ -286,7 +285,7 @@ func (m *Member) deliver(d *zab.Delivery) error {
 			m.passed = append(m.passed, *d)
 		case m.master != nil && m.observersAnswer(d.Packet):
 		case d.Packet.Type == proto.PacketSync:
-			return m.r.synced()
+			m.r.synced()
 		case d.Packet.Type == proto.PacketRevalidate:
 			if v, err := proto.DecodeRevalidation(d.Packet.Data); err == nil {
 				m.r.revalidated(v)

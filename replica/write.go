@@ -196,9 +196,7 @@ func (r *Replica) Apply(txn []byte) error {
 	case leading:
 		r.planner.Applied(hdr.Zxid)
 	case learning:
-		if err := r.own(&hdr); err != nil {
-			return err
-		}
+		r.own(&hdr)
 	}
 	r.answerUpTo(hdr.Zxid, &r.res)
 	if hdr.Type == proto.OpCloseSession {
@@ -272,7 +270,11 @@ func (r *Replica) checkDigest(z proto.Zxid) error {
 	if z%128 == 0 {
 		r.digests.add(z, digest)
 	}
-	if !r.res.HasDigest || r.res.Digest.Version != proto.DigestVersion || r.res.Digest.TreeDigest == digest {
+	if !r.res.HasDigest || r.res.Digest.Version != proto.DigestVersion {
+		return nil
+	}
+	if r.res.Digest.TreeDigest == digest {
+		r.unproven = nil
 		return nil
 	}
 	r.counts.DigestMismatches++

@@ -51,6 +51,7 @@ func (s *Server) RestoreSnapshot(r io.Reader) (proto.Zxid, error) {
 			"each one's data directory in place of what is there, and start them")
 	}
 	loader := s.rep.Loader()
+	loader.Whole = true
 	tail, err := storage.ReadSnapshotStream(bufio.NewReaderSize(r, 1<<20), loader)
 	if err != nil {
 		return 0, fmt.Errorf("restore: %w", err)

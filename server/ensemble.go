@@ -475,6 +475,9 @@ func (e *ensemble) truncate(z proto.Zxid) {
 			state = replica.New(replicaOptions(e.s.cfg))
 			_, err = e.s.store.Restore(state.Loader(), func(hdr *proto.TxnHeader, _, body []byte) error { return state.Replay(hdr, body) })
 		}
+		if err == nil {
+			err = state.Unproven()
+		}
 		if err == nil && state.Applied() != z {
 			err = fmt.Errorf("truncate to %v: the disk leads to %v", z, state.Applied())
 		}

@@ -255,6 +255,9 @@ func (s *Server) restore(fsys vfs.FS) (disk replica.Disk, err error) {
 		}
 		return s.rep.Replay(hdr, body)
 	})
+	if err == nil {
+		err = s.rep.Unproven()
+	}
 	if err != nil {
 		return disk, err
 	}
