@@ -161,12 +161,20 @@ func runCLI(t *testing.T, c cliCase, addr string) string {
 	for _, n := range cliNoise {
 		text = regexp.MustCompile(n.pattern).ReplaceAllString(text, n.with)
 	}
+	lines := strings.Split(text, "\n")
 	if c.answered != nil {
-		lines := strings.Split(text, "\n")
 		slices.Sort(lines)
-		text = strings.Join(lines, "\n")
+	} else {
+		// Another thread of the client's prints the events, before or after what the first command does.
+		event := func(line string) int {
+			if line == "" || line == "WATCHER::" || strings.HasPrefix(line, "WatchedEvent ") {
+				return 1
+			}
+			return 0
+		}
+		slices.SortStableFunc(lines, func(a, b string) int { return event(a) - event(b) })
 	}
-	return text
+	return strings.Join(lines, "\n")
 }
 
 // converse gives one command at a time.
