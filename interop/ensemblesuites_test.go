@@ -62,8 +62,10 @@ func TestGoClientEnsembleSuite(t *testing.T) {
 		t.Skip("not in short mode: takes half a minute, mostly of waiting")
 	}
 	t.Parallel()
-	// IncrementalReconfig is left out: it asks once, and may do so while a server has no leader. See TestMixedReconfiguration.
-	want := []string{"BasicCluster", "ClientClusterFailover", "NoQuorum", "RecurringReAuthHang", "DNSHostProviderReconnect", "Reconfig"}
+	// Two are left out that race with themselves on any server. IncrementalReconfig asks once, and may do so while a server has no
+	// leader; see TestMixedReconfiguration. DNSHostProviderReconnect writes right after its server has died, and fails if its
+	// connection has not heard of that yet.
+	want := []string{"BasicCluster", "ClientClusterFailover", "NoQuorum", "RecurringReAuthHang", "Reconfig"}
 	cmd := exec.CommandContext(t.Context(), "go", "test", ".", "-vet=off", "-count=1", "-v", "-run=^TestIntegration_("+strings.Join(want, "|")+")$")
 	cmd.Dir = goClientSource(t)
 	cmd.Env = suiteEnv(t, "ZK_VERSION=3.9.5") // the reconfiguration tests want to know
