@@ -1,0 +1,67 @@
+package browser
+
+import (
+	"errors"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"zebu/internal/peers"
+)
+
+// TestPage drives a page by mouse and keyboard, and sees what it must not do.
+func TestPage(t *testing.T) {
+	b, err := Start(t.Context())
+	var missing *peers.Missing
+	if errors.As(err, &missing) && os.Getenv("CI") == "" {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := b.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	const page = `<!doctype html><title>t</title><button onclick="n=1">press</button>
+		<script>let n = 0, k = ""; onkeydown = e => { k += e.key; };</script>`
+	p, err := b.Open("data:text/html,"+url.PathEscape(page), 640, 480)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Click("button"); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Key("ArrowRight"); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Await(`n === 1 && k === "ArrowRight"`, 10); err != nil {
+		t.Error(err)
+	}
+	if problems := p.Problems(); len(problems) > 0 {
+		t.Errorf("an innocent page has problems: %q", problems)
+	}
+	if err := p.Eval(`setTimeout(() => { throw new Error("on purpose"); }); console.error("aloud"); 0`, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Eval(`new Promise(done => setTimeout(done, 20))`, nil); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"on purpose", "aloud"} {
+		if !slices.ContainsFunc(p.Problems(), func(s string) bool { return strings.Contains(s, want) }) {
+			t.Errorf("%q is not among the problems %q", want, p.Problems())
+		}
+	}
+	if err := p.Eval(`fetch("http://outside.invalid/").catch(() => 0); 0`, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Eval(`0`, nil); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.ContainsFunc(p.Problems(), func(s string) bool { return strings.HasPrefix(s, "network: http://outside.invalid") }) {
+		t.Errorf("a request to the network is not among the problems %q", p.Problems())
+	}
+}
