@@ -30,6 +30,8 @@ type Node interface {
 	Renew(ctx context.Context, id mvcc.LeaseID) (ttl int64, err error)
 	// Remaining asks the leader how many seconds a lease has left, -1 if there is none.
 	Remaining(ctx context.Context, id mvcc.LeaseID) (int64, error)
+	// Term is the epoch and its leader, [proto.NoServer] if there is none now. It is asked for every answer, and takes no lock.
+	Term() (proto.Epoch, proto.ServerID)
 	// Status is the server's part in its ensemble, and of its storage.
 	Status() status.Etcd
 	// Reconfigure asks for another configuration of the ensemble, in the words of ZooKeeper's reconfig, and returns it.
