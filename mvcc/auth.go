@@ -6,9 +6,9 @@ import (
 	"zebu/proto"
 )
 
-// Authority is the part of the replicated state that knows users and roles. It keeps its records in the Store, with
+// Authority is the part of the replicated state that knows users and roles. It keeps its records in its Store, with
 // [Store.SetAuth], so that they change in the same batch as everything else. It must be deterministic: what was drawn or hashed
-// is in the request.
+// is in the request. Package auth has etcd's.
 type Authority interface {
 	// Permit says whether the record's user may do this, at the time when it is applied: nil, or the outcome for the client.
 	Permit(r Record) error
@@ -38,6 +38,9 @@ func (s *Store) RemoveAuth(key string) {
 		s.size -= int64(1 + len(key) + len(value))
 	}
 }
+
+// Authority is that of the Store, nil if it has none.
+func (s *Store) Authority() Authority { return s.judge }
 
 // Auth returns a record of the Authority's.
 func (s *Store) Auth(key string) ([]byte, bool) { return s.auth.records.Get(key) }

@@ -4,6 +4,8 @@ import (
 	"errors"
 
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 )
 
 // The outcomes that a request may have beside success, as etcd's rpctypes has them: code and text are the API. They reach
@@ -29,6 +31,17 @@ var (
 
 // ErrFenced is the outcome of a record that the leader of another epoch decided on: it has no effect.
 var ErrFenced = rpctypes.ErrGRPCLeaderChanged
+
+// ErrNoLeader is the outcome of what needs a leader when there is none, ErrUnknown that of a mutation whose fate nobody here
+// knows, because the leader changed while it was under way.
+var (
+	ErrNoLeader = rpctypes.ErrGRPCNoLeader
+	ErrUnknown  = rpctypes.ErrGRPCTimeoutDueToLeaderFail
+)
+
+// ErrForeign is the outcome of a mutation while a server that cannot apply it is in the ensemble.
+var ErrForeign = status.Error(codes.Unavailable, "zebu: the etcd API is read-only as long as a server of the ensemble is "+
+	"Apache ZooKeeper, or zebu without etcd.clientPort, or has not been heard of yet")
 
 // ErrRecord is wrapped by what [Store.Apply] and [DecodeRecord] return for bytes that are no record of this version.
 var ErrRecord = errors.New("not an etcd record")

@@ -13,7 +13,7 @@ import (
 // TxnType is the type of a transaction in the ZAB log whose body is an etcd record. ZooKeeper's own types are small
 // numbers and -1, -10 to -12; a ZooKeeper server that meets this one stops, which is why no etcd mutation is proposed
 // while one is a member.
-const TxnType = 0x65746364 // "etcd"
+const TxnType = proto.OpEtcd
 
 // Kind says which request a record holds.
 type Kind uint8

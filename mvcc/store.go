@@ -16,9 +16,9 @@ type Options struct {
 	// Quota bounds the bytes of all records: [DefaultQuota] if 0, none if negative. It decides whether a write is
 	// answered with ErrNoSpace, never whether a record has its effect.
 	Quota int64
-	// Authority checks what is applied and applies authentication requests. Without one all is permitted, and the latter
-	// end with ErrNoAuth.
-	Authority Authority
+	// Authority makes the Authority of a Store from the records that it was opened with, and changes nothing. It checks what is
+	// applied and applies authentication requests. Without one all is permitted, and the latter end with ErrNoAuth.
+	Authority func(*Store) (Authority, error)
 }
 
 // Store is the key space with its leases and alarms after some zxid. It is not locked: methods that change it need it to
@@ -50,7 +50,6 @@ func Open(storage Storage, o Options) (*Store, error) {
 	s := &Store{
 		storage: storage,
 		quota:   o.Quota,
-		judge:   o.Authority,
 		pending: map[Revision]*mvccpb.KeyValue{},
 		leases:  map[LeaseID]*lease{},
 		alarms:  map[alarm]struct{}{},
@@ -68,6 +67,11 @@ func Open(storage Storage, o Options) (*Store, error) {
 	if err := s.load(view); err != nil {
 		return nil, fmt.Errorf("open etcd storage at zxid %v, revision %d: %w", s.meta.Applied, s.meta.Revision, err)
 	}
+	if o.Authority != nil {
+		if s.judge, err = o.Authority(s); err != nil {
+			return nil, fmt.Errorf("open etcd storage at zxid %v: users and roles: %w", s.meta.Applied, err)
+		}
+	}
 	return s, nil
 }
 
@@ -79,6 +83,11 @@ func (s *Store) Revision() int64 { return s.meta.Revision }
 
 // Compacted is the revision that the key space was last compacted at, -1 if never: reads below it fail.
 func (s *Store) Compacted() int64 { return s.meta.Scheduled }
+
+// Empty says that there is nothing in the state: no change was ever made that a later one has not taken back.
+func (s *Store) Empty() bool {
+	return s.meta.Revision == 1 && len(s.leases) == 0 && len(s.alarms) == 0 && s.auth.records.Len() == 0
+}
 
 // Size is the number of bytes of all records: keys and values as they stand in storage, superseded ones included until
 // they are deleted. It is what the quota is held against.

@@ -430,9 +430,7 @@ func (j *judge) Apply(_ proto.Zxid, request Message) (Message, error) {
 }
 
 func TestAuthority(t *testing.T) {
-	j := &judge{}
-	s := newSpace(t, Options{Authority: j})
-	j.s = s.Store
+	s := newSpace(t, Options{Authority: func(s *Store) (Authority, error) { return &judge{s}, nil }})
 	s.do(put("a", "", 0), ErrEmptyKey)
 	as := func(m Message) {
 		t.Helper()
@@ -460,7 +458,9 @@ func TestAuthority(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.open()
-	j.s = s.Store
+	if j, ok := s.Authority().(*judge); !ok || j.s != s.Store {
+		t.Error("the Authority is another Store's")
+	}
 	as(&pb.AuthUserDeleteRequest{Name: "u"})
 	as(&pb.AuthUserDeleteRequest{Name: "u"})
 	var users []string
