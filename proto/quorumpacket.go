@@ -29,7 +29,71 @@ const (
 	PacketInformAndActivate PacketType = 19 // M to O: a committed reconfiguration, with the next leader before it
 
 	lastPacketType = PacketInformAndActivate
+
+	// PacketAsk is a question of the etcd API's for the leader, and back with the answer; data is an [Ask]. It goes only
+	// between servers that have told each other of [ExtEtcd].
+	PacketAsk PacketType = 0x7a65
 )
+
+// Extensions are what zebu's servers can do beyond ZooKeeper's, a set of bits. They stand behind what ZooKeeper knows in the data of
+// FOLLOWERINFO, OBSERVERINFO and LEADERINFO, where its servers do not look.
+type Extensions uint32
+
+// ExtEtcd says that a server applies transactions of the etcd API.
+const ExtEtcd Extensions = 1 << 0
+
+const (
+	extensionMagic  int32 = 0x7a656275 // "zebu"
+	learnerInfoSize       = 20
+	leaderInfoSize        = 4
+)
+
+// Append appends the extensions to a packet's data.
+func (e Extensions) Append(data []byte) []byte {
+	if e == 0 {
+		return data
+	}
+	return AppendInt32(AppendInt32(data, extensionMagic), int32(e))
+}
+
+// PacketExtensions reads the extensions that FOLLOWERINFO, OBSERVERINFO or LEADERINFO tells of, 0 for every other packet.
+func PacketExtensions(p *QuorumPacket) Extensions {
+	size := learnerInfoSize
+	switch p.Type {
+	case PacketLeaderInfo:
+		size = leaderInfoSize
+	case PacketFollowerInfo, PacketObserverInfo:
+	default:
+		return 0
+	}
+	if len(p.Data) < size+8 {
+		return 0
+	}
+	d := NewDecoder(p.Data[size:])
+	if d.Int32() != extensionMagic {
+		return 0
+	}
+	return Extensions(d.Int32())
+}
+
+// Ask is the data of a [PacketAsk]: a question from a learner, or the answer to it.
+type Ask struct {
+	Kind  int32 // the asking package's
+	ID    int64 // the learner's, repeated by the answer
+	Value int64 // what the question is about, or the answer
+}
+
+// Append appends the encoded question.
+func (a Ask) Append(b []byte) []byte {
+	return AppendInt64(AppendInt64(AppendInt32(b, a.Kind), a.ID), a.Value)
+}
+
+// DecodeAsk reads the data of a [PacketAsk].
+func DecodeAsk(data []byte) (Ask, error) {
+	d := NewDecoder(data)
+	a := Ask{d.Int32(), d.Int64(), d.Int64()}
+	return a, d.Err()
+}
 
 // QuorumProtocolVersion is the version in LEADERINFO and in a [LearnerInfo]: ZAB 1.0, ZooKeeper 3.4 and later.
 const QuorumProtocolVersion int32 = 0x10000
@@ -45,6 +109,9 @@ var packetNames = [lastPacketType + 1]string{
 
 // String names the type as ZooKeeper's logs do.
 func (t PacketType) String() string {
+	if t == PacketAsk {
+		return "ASK"
+	}
 	if t > 0 && t <= lastPacketType {
 		return packetNames[t]
 	}

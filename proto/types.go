@@ -171,6 +171,10 @@ const (
 	OpCreateSession        OpCode = -10
 	OpCloseSession         OpCode = -11
 	OpError                OpCode = -1 // transaction type only
+
+	// OpEtcd is the type of transactions of the etcd API ("etcd"), and of requests for one that a learner forwards. Its body is
+	// a record of package mvcc as a buffer. No client can ask for it, and ZooKeeper stops at one in its log: it must never be sent any.
+	OpEtcd OpCode = 0x65746364
 )
 
 var opNames = map[OpCode]string{
@@ -182,7 +186,7 @@ var opNames = map[OpCode]string{
 	OpMultiRead: "multiRead", OpAuth: "auth", OpSetWatches: "setWatches", OpSASL: "sasl",
 	OpGetEphemerals: "getEphemerals", OpGetAllChildrenNumber: "getAllChildrenNumber", OpSetWatches2: "setWatches2",
 	OpAddWatch: "addWatch", OpWhoAmI: "whoAmI", OpCreateSession: "createSession", OpCloseSession: "closeSession",
-	OpError: "error",
+	OpError: "error", OpEtcd: "etcd",
 }
 
 // String names the operation as ZooKeeper's documentation does.

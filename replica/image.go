@@ -3,6 +3,7 @@ package replica
 import (
 	"fmt"
 
+	"zebu/mvcc"
 	"zebu/proto"
 	"zebu/session"
 	"zebu/znode"
@@ -42,6 +43,8 @@ type Loader struct {
 
 	// Whole says that no transactions will be replayed on the snapshot: then its digest must fit. See [Replica.Unproven].
 	Whole bool
+	// Etcd is the key space that belongs to the state, if it has one of its own: it has seen everything up to the snapshot.
+	Etcd *mvcc.Store
 }
 
 // Loader returns a loader of r.
@@ -75,6 +78,10 @@ func (l *Loader) Finish(z proto.Zxid) error {
 	}
 	l.r.tree, l.r.table, l.r.applied = tree, l.table, z
 	l.r.fuzzyUntil, l.r.unproven = max(l.at, z), unproven
+	if l.Etcd != nil {
+		l.Etcd.Advance(z)
+		l.r.kv.store, l.r.kv.used = l.Etcd, !l.Etcd.Empty()
+	}
 	return nil
 }
 

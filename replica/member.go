@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"zebu/election"
+	"zebu/mvcc"
 	"zebu/proto"
 	"zebu/quorum"
 	"zebu/session"
@@ -83,6 +84,9 @@ type Member struct {
 	owners    map[proto.ServerID]session.Owner // of learners' links
 	lastOwner session.Owner
 
+	extensions map[proto.ServerID]proto.Extensions // of servers that this one has had a link with
+	readers    []reader                            // of the etcd key space, on a leader, in the order of their tickets
+
 	controls []zab.Write // under way, that are no transactions, in order
 	appended proto.Zxid  // last transaction given to the log
 	durable  proto.Zxid  // last one reported
@@ -122,6 +126,11 @@ type Role struct {
 type View struct {
 	To    proto.ServerID
 	Image *Image
+	// Etcd says that the learner takes the etcd key space as well: what storage holds once Mark, unless it is nil, is committed,
+	// and Tail behind it.
+	Etcd bool
+	Mark *mvcc.Batch
+	Tail []EtcdTxn
 }
 
 // Ready is what a member owes its surroundings. It is valid until the next call of any other method.
@@ -151,6 +160,7 @@ func NewMember(o MemberOptions, r *Replica, d Disk) *Member {
 	return &Member{
 		o: o, r: r, log: d.Log, accepted: d.AcceptedEpoch, current: d.CurrentEpoch, lost: d.Lost,
 		committed: o.Committed, lastSeen: o.LastSeen, owners: map[proto.ServerID]session.Owner{},
+		extensions: map[proto.ServerID]proto.Extensions{},
 		el: election.New(election.Options{
 			ID: o.ID, Committed: o.Committed, LastSeen: o.LastSeen, Reconfig: o.Reconfig,
 			MinNotification: o.MinNotification, MaxNotification: o.MaxNotification,
@@ -263,6 +273,7 @@ func (m *Member) learnerOptions() zab.LearnerOptions {
 	o := zab.LearnerOptions{
 		ID: m.o.ID, Leader: m.leaderID, Observer: m.el.State() == proto.Observing, AcceptedEpoch: m.accepted,
 		CurrentEpoch: m.current, Last: m.r.applied, Log: m.log, Refetch: m.refetch || m.lost, Timing: m.o.Timing,
+		Extensions: m.ownExtensions(),
 	}
 	if m.o.Reconfig {
 		o.ConfigVersion = m.committed.Version
@@ -297,7 +308,10 @@ func (m *Member) Unreachable(id proto.ServerID, err error) {
 
 // Recv takes a packet from a link. Its data becomes the member's.
 func (m *Member) Recv(from proto.ServerID, p proto.QuorumPacket) {
+	m.introduced(from, &p)
 	switch {
+	case !m.mayJoin(from, &p):
+		m.refuse(from)
 	case m.leader != nil:
 		m.leader.Recv(from, p)
 	case m.learner != nil && from == m.leaderID:

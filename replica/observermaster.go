@@ -21,9 +21,10 @@ func (m *Member) serveObservers() {
 
 // sendUp sends the leader what clients of this server have asked for.
 func (m *Member) sendUp() {
+	m.r.inquireReadPoint()
 	u := &m.r.upstream
 	for i := range u.packets {
-		if m.master != nil {
+		if m.master != nil && u.packets[i].Type != proto.PacketAsk {
 			m.master.Forward(u.packets[i])
 		} else {
 			m.learner.Send(u.packets[i])

@@ -49,8 +49,16 @@ type Options struct {
 	ReapInterval      proto.Millis // znode.container.checkIntervalMs
 	ReapPerCheck      int          // containers and TTL nodes removed per check at most
 	StrictDigest      bool         // a digest that does not agree with the log is an error, not a count
+	Etcd              bool         // there is, or will be, an etcd key space: see [Replica.AttachEtcd]
+	Compact           Compaction   // of the etcd key space, automatically
 	Audit             bool         // tell of ephemerals that went with their session (TakeEnded), and of writes whose connection is gone
 	Znode             znode.Options
+}
+
+// Compaction says how much of the etcd key space's history is kept: a time, or so many revisions, or all if both are 0.
+type Compaction struct {
+	Period proto.Millis
+	Keep   int64
 }
 
 // Clock is the time as the caller tells it.
@@ -98,6 +106,7 @@ type Replica struct {
 	grace    proto.Millis // until when nothing expires
 	digests  digestRing
 	counts   Counts
+	kv       keyspace
 
 	buf   []byte
 	out   []Output

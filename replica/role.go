@@ -33,7 +33,7 @@ func (r *Replica) lead(after proto.Zxid) error {
 	for id, timeout := range r.table.All {
 		r.tracker.Track(id, timeout, r.now.Mono)
 	}
-	return nil
+	return r.serveEtcd()
 }
 
 // prepareSessions prepares for new sessions: their ids, of which a server makes one row for its whole life, and, if there
@@ -54,7 +54,7 @@ func (r *Replica) learn(beginning proto.Zxid) error {
 		return err
 	}
 	r.role, r.begun = learning, beginning
-	return nil
+	return r.serveEtcd()
 }
 
 // readOnlyService lets clients that want it read what this server knows, without a leader (spec 13.2).
@@ -70,6 +70,7 @@ func (r *Replica) readOnlyService() error {
 // are not told either way. The state stays.
 func (r *Replica) retire() {
 	r.role, r.begun = idle, 0
+	r.retireEtcd()
 	for _, c := range r.conns {
 		if c != nil {
 			r.hangUp(c)
@@ -108,5 +109,6 @@ func (r *Replica) orphans() []proto.SessionID {
 func (r *Replica) adopt(o *Replica) {
 	r.tree, r.table, r.applied, r.fuzzyUntil, r.digests = o.tree, o.table, o.applied, o.fuzzyUntil, o.digests
 	r.unproven = o.unproven
+	r.kv.adopt(&o.kv, o.applied)
 	r.counts.DigestMismatches += o.counts.DigestMismatches
 }

@@ -16,6 +16,7 @@ import (
 // Ready returns what inputs have caused since it was last called.
 func (m *Member) Ready() Ready {
 	m.r.EndTurn()
+	m.answerAsks()
 	var out Ready
 	e := m.el.Ready()
 	out.Notifications, out.Wake = e.Messages, e.Wake
@@ -45,6 +46,9 @@ func (m *Member) Ready() Ready {
 	}
 	out.Wake = sooner(out.Wake, m.electAt)
 	m.deliveries, m.delivered = z.Deliver, 0
+	if z.Confirmed != 0 {
+		m.confirmed(z.Confirmed)
+	}
 	out.Messages, out.Drop, out.Queries = z.Messages, append(z.Drop, m.broken...), z.Queries
 	m.broken = m.broken[:0]
 	out.Writes, out.DeliverFirst = m.issue(z.Writes)
@@ -94,7 +98,7 @@ func (m *Member) take(d *election.Decision) {
 		ID: m.o.ID, AcceptedEpoch: m.accepted, CurrentEpoch: m.current, Last: m.r.applied, Log: m.log,
 		Committed: m.committed, LastSeen: m.lastSeen, Reconfig: m.o.Reconfig, LogSync: m.o.LogSync, SnapSync: m.o.SnapSync,
 		Oracle: m.o.Oracle, Granted: m.granted, EpochWait: m.o.EpochWait, Timing: m.o.Timing,
-		MaxSnapSyncs: m.o.MaxSnapSyncs, MaxDiffSyncs: m.o.MaxDiffSyncs,
+		MaxSnapSyncs: m.o.MaxSnapSyncs, MaxDiffSyncs: m.o.MaxDiffSyncs, Extensions: m.ownExtensions(),
 	}, m.now())
 	m.role = &Role{State: proto.Leading, Leader: m.o.ID}
 }
@@ -242,6 +246,7 @@ func (m *Member) Deliver(n int) (more bool, err error) {
 	if m.end {
 		m.end = false
 		m.r.retire()
+		m.retireReaders()
 	}
 	return false, nil
 }
@@ -274,16 +279,21 @@ func (m *Member) deliver(d *zab.Delivery) error {
 		if err := m.r.Apply(d.Txn.Data); err != nil || m.master == nil {
 			return err
 		}
+		m.refuseObservers()
 		return m.master.Committed(d)
 	case zab.Replay:
 		return m.r.replay(d.Txn.Data)
 	case zab.View:
-		m.views = append(m.views, View{d.From, m.r.Image()})
+		m.views = append(m.views, m.view(d.From))
 	case zab.Pass:
 		switch {
 		case m.leader != nil || d.Packet.Type == proto.PacketPing:
 			m.passed = append(m.passed, *d)
 		case m.master != nil && m.observersAnswer(d.Packet):
+		case d.Packet.Type == proto.PacketAsk:
+			if a, err := proto.DecodeAsk(d.Packet.Data); err == nil {
+				m.r.answered(a)
+			}
 		case d.Packet.Type == proto.PacketSync:
 			m.r.synced()
 		case d.Packet.Type == proto.PacketRevalidate:
@@ -381,12 +391,16 @@ func (m *Member) serveRequest(owner session.Owner, d *zab.Delivery) (err error) 
 			m.leader.Send(d.From, proto.QuorumPacket{Type: proto.PacketRevalidate, Zxid: -1, Data: v.Append(nil)})
 		}
 		return nil
+	case proto.PacketAsk:
+		return m.asked(d.From, d.Packet.Data)
 	}
 	f, err := proto.DecodeForwardedRequest(d.Packet.Data)
 	if err != nil {
 		return err
 	}
 	switch f.Op {
+	case proto.OpEtcd:
+		return m.forwardedEtcd(d.From, &f)
 	case proto.OpSync:
 		m.r.planBarrier()
 		m.leader.Sync(d.From)

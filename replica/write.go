@@ -147,6 +147,7 @@ func (r *Replica) Tick() {
 	if r.locals != nil {
 		r.expireLocal()
 	}
+	r.tickEtcd()
 	if r.role != leading {
 		return
 	}
@@ -199,6 +200,8 @@ func (r *Replica) Apply(txn []byte) error {
 		r.own(&hdr)
 	}
 	r.answerUpTo(hdr.Zxid, &r.res)
+	r.answerCall(&hdr)
+	r.arrive()
 	if hdr.Type == proto.OpCloseSession {
 		if r.opt.Audit {
 			for _, ch := range r.res.Changes {
@@ -232,6 +235,9 @@ func (r *Replica) step(hdr *proto.TxnHeader, body []byte) error {
 		r.table.Remove(hdr.ClientID)
 	case proto.OpError:
 		r.counts.FailedTxns++
+	}
+	if err := r.stepEtcd(hdr, r.res.Record); err != nil {
+		return err
 	}
 	r.counts.Transactions++
 	r.applied = hdr.Zxid

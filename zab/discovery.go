@@ -88,7 +88,7 @@ func (l *Leader) announce() {
 func (l *Leader) inform(p *peer) {
 	p.phase = informed
 	p.since = l.now
-	l.send(p.id, proto.PacketLeaderInfo, l.beginning(), proto.AppendInt32(nil, proto.QuorumProtocolVersion))
+	l.send(p.id, proto.PacketLeaderInfo, l.beginning(), l.o.Extensions.Append(proto.AppendInt32(nil, proto.QuorumProtocolVersion)))
 }
 
 // beginning is the zxid with which the epoch begins, the one of NEWLEADER.

@@ -33,6 +33,7 @@ type LeaderOptions struct {
 	// (leader.maxTimeToWaitForEpoch); 0: such a voter is not minded.
 	EpochWait proto.Millis
 	Timing    Timing
+	Extensions proto.Extensions // what learners are told that this server can do
 	// MaxSnapSyncs and MaxDiffSyncs replace the defaults unless 0.
 	MaxSnapSyncs, MaxDiffSyncs int
 }
@@ -238,7 +239,7 @@ func (l *Leader) recv(peer *peer, p *proto.QuorumPacket) error {
 		return l.recvAckEpoch(peer, p)
 	case proto.PacketAck:
 		return l.recvAck(peer, p.Zxid)
-	case proto.PacketPing, proto.PacketRequest, proto.PacketRevalidate:
+	case proto.PacketPing, proto.PacketRequest, proto.PacketRevalidate, proto.PacketAsk:
 		if !peer.synced || l.phase != broadcasting {
 			return errUnexpected
 		}

@@ -18,8 +18,9 @@ type LearnerOptions struct {
 	ConfigVersion proto.Zxid // of the committed configuration
 	Log           *CommitLog // ends with Last, or is empty
 	// Refetch asks for a snapshot, whatever Last is: the role before this one ended with [ErrNoHistory].
-	Refetch bool
-	Timing  Timing
+	Refetch    bool
+	Extensions proto.Extensions // what the leader is told that this server can do
+	Timing     Timing
 }
 
 type learnerPhase uint8
@@ -73,7 +74,7 @@ func NewLearner(o LearnerOptions, now proto.Millis) *Learner {
 	if o.Observer {
 		t = proto.PacketObserverInfo
 	}
-	l.send(t, proto.MakeZxid(o.AcceptedEpoch, 0), info.Append(nil))
+	l.send(t, proto.MakeZxid(o.AcceptedEpoch, 0), o.Extensions.Append(info.Append(nil)))
 	return l
 }
 

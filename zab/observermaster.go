@@ -139,6 +139,14 @@ func (m *ObserverMaster) Recv(from proto.ServerID, p proto.QuorumPacket) {
 	}
 }
 
+// Observers are those that have a link.
+func (m *ObserverMaster) Observers() (ids []proto.ServerID) {
+	for _, o := range m.peers {
+		ids = append(ids, o.id)
+	}
+	return ids
+}
+
 func (m *ObserverMaster) recv(o *peer, p *proto.QuorumPacket) error {
 	switch p.Type {
 	case proto.PacketObserverInfo:

@@ -71,8 +71,8 @@ const (
 	// Replay is a transaction that the log holds at the end of a role without being known as committed. It is applied as a
 	// restart would do it: nobody is told.
 	Replay
-	// Pass is a packet for the server itself: PING, REVALIDATE and SYNC from a leader (the sync is the oldest that has not
-	// been answered), PING, REQUEST and REVALIDATE from a learner; SYNC from itself on a leader.
+	// Pass is a packet for the server itself: PING, REVALIDATE, ASK and SYNC from a leader (the sync is the oldest that has not
+	// been answered), PING, REQUEST, REVALIDATE and ASK from a learner; SYNC from itself on a leader.
 	Pass
 	// View asks a leader's server for a view of its state as it is now. It is the snapshot that the SNAP message to From
 	// in the same Ready stands for.

@@ -32,6 +32,7 @@ type Result struct {
 	Path    string
 	Stat    proto.Stat // of create, setData, reconfig and setACL
 	Config  []byte     // of reconfig: the configuration's text; aliases the transaction's bytes
+	Record  []byte     // of a transaction of the etcd API, which does not touch the tree; aliases the transaction's bytes
 	Timeout int32      // of createSession, in milliseconds
 	Changes []Change   // in firing order
 	Ops     []OpResult // of a multi
@@ -81,8 +82,11 @@ func (t *Tree) Apply(h *proto.TxnHeader, body []byte, res *Result) error {
 	default:
 		res.Path, res.Timeout = x.path, x.timeout
 		res.Err = t.applyOne(h, x, &res.Stat, res)
-		if h.Type == proto.OpReconfig {
+		switch h.Type {
+		case proto.OpReconfig:
 			res.Config = x.data
+		case proto.OpEtcd:
+			res.Record = x.data
 		}
 	}
 	t.last = max(t.last, h.Zxid)
@@ -103,7 +107,7 @@ func (t *Tree) applyOne(h *proto.TxnHeader, x *txn, st *proto.Stat, res *Result)
 	case proto.OpError:
 		return x.err
 	}
-	return proto.OK // createSession is for the session table, check changes nothing
+	return proto.OK // createSession is for the session table, etcd for the key space, check changes nothing
 }
 
 func (t *Tree) applyCreate(h *proto.TxnHeader, x *txn, st *proto.Stat, res *Result) proto.ErrCode {

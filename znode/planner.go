@@ -94,6 +94,8 @@ func (p *Planner) plan(dst []byte, op proto.OpCode, d *proto.Decoder) ([]byte, p
 		return p.planSetACL(dst, d)
 	case proto.OpDeleteContainer:
 		return p.planReap(dst, d)
+	case proto.OpEtcd:
+		return proto.AppendBuf(dst, d.Rest()), op, proto.OK
 	case proto.OpCheck:
 		return dst, op, proto.ErrUnimplemented // only inside a multi (scenario 47)
 	}

@@ -52,6 +52,9 @@ func (x *decoded) decode(h *proto.TxnHeader, op proto.OpCode, d *proto.Decoder) 
 		return x.decodeCreate(h, op, d, true)
 	case proto.OpReconfig, proto.OpSetACL:
 		return x.decodeBody(h, op, d)
+	case proto.OpEtcd:
+		x.txn = txn{op: op, data: d.Buf()}
+		return d.Err()
 	}
 	return x.decodeSub(h, op, d)
 }

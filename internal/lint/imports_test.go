@@ -19,12 +19,13 @@ var cores = map[string][]string{
 	"session":  {"zebu/proto"},
 	"watch":    {"zebu/proto"},
 	"mvcc":     {"zebu/proto"},
-	"replica":  {"zebu/proto", "zebu/quorum", "zebu/election", "zebu/zab", "zebu/znode", "zebu/session", "zebu/watch"},
+	"replica":  {"zebu/proto", "zebu/quorum", "zebu/election", "zebu/zab", "zebu/znode", "zebu/session", "zebu/watch", "zebu/mvcc"},
 }
 
 // libraries are the modules of others that a core may import: pure data structures and messages.
 var libraries = map[string][]string{
-	"mvcc": {"github.com/tidwall/btree", "go.etcd.io/etcd/api/v3/"},
+	"mvcc":    {"github.com/tidwall/btree", "go.etcd.io/etcd/api/v3/", "google.golang.org/grpc/codes", "google.golang.org/grpc/status"},
+	"replica": {"go.etcd.io/etcd/api/v3/"},
 }
 
 // impure are packages of the standard library that a core must not import.

@@ -1,0 +1,265 @@
+package replica
+
+import (
+	"fmt"
+	"slices"
+
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+
+	"zebu/mvcc"
+	"zebu/proto"
+)
+
+// EtcdTxn is a transaction of the etcd API.
+type EtcdTxn struct {
+	Zxid   proto.Zxid
+	Record []byte // see package mvcc
+}
+
+// keyspace is the etcd key space beside the tree.
+//
+// It only ever holds what is committed, so that it can be kept on disk without a way back: what is replayed from the log,
+// or at a synchronisation, waits until service begins, for then everything in the history is committed.
+type keyspace struct {
+	store   *mvcc.Store // nil beside a state that is being read, and on a server without one
+	hub     *mvcc.Hub
+	waiting []EtcdTxn
+	used    bool // there has been an etcd transaction, or there is something in the store
+
+	lessor  *mvcc.Lessor      // the leader's
+	compact *mvcc.AutoCompact // nil if nobody asked for it
+
+	session    proto.SessionID // stands for this server in transactions that it asked for; 0 while it does not serve
+	cxid       int32
+	asked      []*Call // to be answered by a transaction, in the order of their cxids
+	asks       []ask   // the leader has been asked
+	lastAsk    int64
+	readers    []*Call // the leader is to be asked for a read point
+	reached    []*Call // wait until a zxid is applied
+	renewing   []*Call // wait for a revocation or a checkpoint
+	done       []*Call
+	result     mvcc.Result // of the transaction just applied
+	deliveries []mvcc.Delivery
+}
+
+// AttachEtcd gives the replica its key space. missed are the etcd transactions that come before those replayed on the
+// snapshot and after [mvcc.Store.Applied], in order.
+func (r *Replica) AttachEtcd(store *mvcc.Store, missed []EtcdTxn) error {
+	if store.Applied() > r.applied {
+		return fmt.Errorf("the etcd key space has seen %v, and the log ends at %v: transactions that were committed are missing from the log",
+			store.Applied(), r.applied)
+	}
+	k := &r.kv
+	k.store, k.hub = store, mvcc.NewHub(store.Revision())
+	k.waiting = slices.Concat(missed, k.waiting)
+	k.used = k.used || !store.Empty() || len(missed) > 0
+	if o := r.opt.Compact; o.Period > 0 {
+		k.compact = mvcc.CompactByTime(r.now.Mono, o.Period)
+	} else if o.Keep > 0 {
+		k.compact = mvcc.CompactByRevision(r.now.Mono, o.Keep)
+	}
+	return nil
+}
+
+// Etcd returns the key space, nil if there is none. It is to be looked at under the caller's lock.
+func (r *Replica) Etcd() *mvcc.Store { return r.kv.store }
+
+// EtcdHub returns the watches of the key space. Its methods that change it need a lock of their own beside the state's read lock.
+func (r *Replica) EtcdHub() *mvcc.Hub { return r.kv.hub }
+
+// EtcdWaiting is the number of etcd transactions that are in the history and not known to be committed.
+func (r *Replica) EtcdWaiting() int { return len(r.kv.waiting) }
+
+// EtcdTail returns those transactions, for a snapshot: they are not in the store.
+func (r *Replica) EtcdTail() []EtcdTxn { return slices.Clone(r.kv.waiting) }
+
+// ConfirmEtcd applies up to n of the etcd transactions that wait: the history is known to be committed.
+func (r *Replica) ConfirmEtcd(n int) error {
+	k := &r.kv
+	if k.store == nil {
+		return nil
+	}
+	n = min(n, len(k.waiting))
+	for i := range k.waiting[:n] {
+		w := &k.waiting[i]
+		res, err := k.store.Apply(w.Zxid, w.Record)
+		if err != nil {
+			return err
+		}
+		if err := r.publish(&res); err != nil {
+			return err
+		}
+		w.Record = nil
+	}
+	if k.waiting = k.waiting[n:]; len(k.waiting) == 0 {
+		k.waiting = nil
+		k.store.Advance(r.applied)
+	}
+	return nil
+}
+
+func (r *Replica) publish(res *mvcc.Result) error {
+	out, err := r.kv.hub.Publish(res.Revision, res.Events, r.kv.store)
+	r.kv.deliveries = append(r.kv.deliveries, out...)
+	return err
+}
+
+// serveEtcd begins service: everything in the history is committed.
+func (r *Replica) serveEtcd() error {
+	k := &r.kv
+	if k.store == nil {
+		return nil
+	}
+	if err := r.ConfirmEtcd(len(k.waiting)); err != nil {
+		return err
+	}
+	k.session, k.cxid = r.ids.Next(), 0
+	if r.role == leading {
+		k.lessor = mvcc.NewLessor(r.now.Mono, k.store.Leases(), leaseGrace*r.opt.Tick)
+	}
+	return nil
+}
+
+// leaseGrace is how many ticks leases are given at a change of leader for the time without one.
+const leaseGrace = 5
+
+// retireEtcd ends service. Nobody here will learn what became of what was asked for.
+func (r *Replica) retireEtcd() {
+	k := &r.kv
+	for _, c := range k.asked {
+		k.finish(c, mvcc.ErrUnknown)
+	}
+	for _, a := range k.asks {
+		for _, c := range a.calls {
+			k.finish(c, mvcc.ErrFenced)
+		}
+	}
+	for _, list := range [][]*Call{k.readers, k.reached, k.renewing} {
+		for _, c := range list {
+			k.finish(c, mvcc.ErrFenced)
+		}
+	}
+	k.asked, k.asks, k.readers, k.reached, k.renewing = nil, nil, nil, nil, nil
+	k.session, k.lessor = 0, nil
+}
+
+// stepEtcd applies an etcd transaction, or keeps it until it is known to be committed. Every other transaction only
+// moves the key space on.
+func (r *Replica) stepEtcd(hdr *proto.TxnHeader, record []byte) error {
+	k := &r.kv
+	serving := r.role == leading || r.role == learning
+	if hdr.Type != proto.OpEtcd {
+		if serving && k.store != nil {
+			k.store.Advance(hdr.Zxid)
+		}
+		return nil
+	}
+	if !r.opt.Etcd {
+		return fmt.Errorf("apply %v: it is of the etcd API, which this server does not serve: set etcd.clientPort, as on the other servers", hdr.Zxid)
+	}
+	k.used = true
+	if !serving || k.store == nil {
+		k.waiting = append(k.waiting, EtcdTxn{hdr.Zxid, slices.Clone(record)})
+		return nil
+	}
+	var err error
+	if k.result, err = k.store.Apply(hdr.Zxid, record); err != nil {
+		return err
+	}
+	if err := r.publish(&k.result); err != nil {
+		return fmt.Errorf("apply %v: %w", hdr.Zxid, err)
+	}
+	if k.lessor != nil && k.result.Err == nil {
+		return r.tellLessor(record)
+	}
+	return nil
+}
+
+// tellLessor keeps the leader's clock for leases in step with the state.
+func (r *Replica) tellLessor(record []byte) error {
+	switch mvcc.Kind(record[0]) {
+	case mvcc.KindLeaseGrant, mvcc.KindLeaseRevoke, mvcc.KindLeaseCheckpoint:
+	default:
+		return nil
+	}
+	rec, err := mvcc.DecodeRecord(record)
+	if err != nil {
+		return err
+	}
+	switch q := rec.Request.(type) {
+	case *pb.LeaseGrantRequest:
+		r.kv.lessor.Granted(r.now.Mono, mvcc.LeaseID(q.ID), q.TTL)
+	case *pb.LeaseRevokeRequest:
+		r.kv.lessor.Revoked(mvcc.LeaseID(q.ID))
+	case *pb.LeaseCheckpointRequest:
+		for _, c := range q.Checkpoints {
+			r.kv.lessor.Checkpointed(r.now.Mono, mvcc.LeaseID(c.ID), c.Remaining_TTL)
+		}
+	}
+	waiting := r.kv.renewing
+	r.kv.renewing = nil
+	for _, c := range waiting {
+		r.renewLease(c)
+	}
+	return nil
+}
+
+// The most that one tick proposes.
+const (
+	maxRevokes     = 1000
+	maxCheckpoints = 1000
+)
+
+// tickEtcd proposes what time brings: the end of leases, what remains of them, compaction.
+func (r *Replica) tickEtcd() {
+	k := &r.kv
+	if k.store == nil {
+		return
+	}
+	compactAt := int64(0)
+	if k.compact != nil {
+		compactAt = k.compact.Tick(r.now.Mono, k.store.Revision(), k.store.Compacted())
+	}
+	if r.role != leading || k.lessor == nil {
+		return
+	}
+	for _, id := range k.lessor.Expired(r.now.Mono, maxRevokes) {
+		r.proposeEtcd(&pb.LeaseRevokeRequest{ID: int64(id)})
+	}
+	if list := k.lessor.Checkpoints(r.now.Mono, maxCheckpoints); len(list) > 0 {
+		r.proposeEtcd(&pb.LeaseCheckpointRequest{Checkpoints: list})
+	}
+	if compactAt > 0 {
+		r.proposeEtcd(&pb.CompactionRequest{Revision: compactAt})
+	}
+}
+
+// proposeEtcd proposes something of the leader's own, for its epoch only.
+func (r *Replica) proposeEtcd(m mvcc.Message) {
+	rec := mvcc.NewRecord(m)
+	rec.Epoch = r.proposed.Epoch()
+	b, err := rec.Encode()
+	if err != nil {
+		panic(fmt.Sprintf("%T: %v", m, err)) // it is one of ours
+	}
+	r.plan(nil, 0, 0, &Request{Op: proto.OpEtcd, Body: b})
+}
+
+// adopt takes over the key space of another state: one that came as a snapshot has its own, one that was read back from
+// the disk is the past of ours.
+func (k *keyspace) adopt(o *keyspace, applied proto.Zxid) {
+	k.used = k.used || o.used
+	if o.store == nil {
+		k.waiting = slices.DeleteFunc(k.waiting, func(t EtcdTxn) bool { return t.Zxid > applied })
+		return
+	}
+	k.store, k.waiting = o.store, o.waiting
+	k.hub.Reset(o.store.Revision())
+}
+
+// TakeEtcdDeliveries returns what is owed to streams of watches since the last call, in order.
+func (r *Replica) TakeEtcdDeliveries() []mvcc.Delivery {
+	d := r.kv.deliveries
+	r.kv.deliveries = nil
+	return d
+}

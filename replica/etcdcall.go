@@ -1,0 +1,378 @@
+package replica
+
+import (
+	"errors"
+	"fmt"
+
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+
+	"zebu/mvcc"
+	"zebu/proto"
+	"zebu/zab"
+)
+
+// CallKind is what a [Call] is about. The numbers stand in [proto.Ask].
+type CallKind int32
+
+// Kinds of calls.
+const (
+	Propose   CallKind = 1 + iota // a mutation
+	ReadPoint                     // all that was committed anywhere when it was asked is applied here
+	Renew                         // keeps a lease alive
+	Remaining                     // how long a lease has left
+)
+
+// Call is something that the etcd API asks of the ensemble. It is handed to [Member.Call], or to [Replica.Call] of a standalone
+// server, and comes back from [Replica.TakeCalls] when it is answered.
+type Call struct {
+	Kind   CallKind
+	Record []byte       // of Propose: a record of package mvcc
+	Lease  mvcc.LeaseID // of Renew and Remaining
+	Handle any          // the caller's
+
+	Result mvcc.Result // of Propose
+	Value  int64       // of Renew the lease's TTL in seconds, 0 without one; of Remaining seconds, -1 without one
+	Err    error       // there is no answer, or the mutation was not proposed
+
+	cxid int32
+	zxid proto.Zxid // of ReadPoint: what has to be applied
+}
+
+// ask is a question that the leader has been asked.
+type ask struct {
+	id    int64
+	calls []*Call
+}
+
+// inquirer is the handle of a call that another server has made.
+type inquirer struct {
+	from proto.ServerID
+	ask  proto.Ask
+}
+
+func (k *keyspace) finish(c *Call, err error) {
+	c.Err = err
+	k.done = append(k.done, c)
+}
+
+// TakeCalls returns the calls that have been answered since the last time.
+func (r *Replica) TakeCalls() []*Call {
+	done := r.kv.done
+	r.kv.done = nil
+	return done
+}
+
+// Call takes a call. Like Submit it is part of planning.
+func (r *Replica) Call(c *Call) {
+	k := &r.kv
+	switch {
+	case k.store == nil || r.role != leading && r.role != learning:
+		k.finish(c, mvcc.ErrNoLeader)
+	case c.Kind == Propose:
+		r.propose(c)
+	case r.role == learning && c.Kind == ReadPoint:
+		k.readers = append(k.readers, c)
+	case r.role == learning:
+		r.inquire(c.Kind, int64(c.Lease), []*Call{c})
+	case c.Kind == ReadPoint: // of a standalone server: nothing is acknowledged before it is applied
+		k.finish(c, nil)
+	case c.Kind == Renew:
+		r.renewLease(c)
+	default:
+		c.Value = k.lessor.Remaining(r.now.Mono, c.Lease)
+		k.finish(c, nil)
+	}
+}
+
+// propose puts a mutation into the log, through the leader if that is another server.
+func (r *Replica) propose(c *Call) {
+	k := &r.kv
+	k.cxid++
+	c.cxid = k.cxid
+	k.asked = append(k.asked, c)
+	if r.role == leading {
+		r.plan(nil, 0, k.session, &Request{Xid: c.cxid, Op: proto.OpEtcd, Body: c.Record})
+		return
+	}
+	f := proto.ForwardedRequest{Session: k.session, Cxid: c.cxid, Op: proto.OpEtcd, Body: c.Record}
+	r.upstream.packets = append(r.upstream.packets, proto.QuorumPacket{Type: proto.PacketRequest, Zxid: -1, Data: f.Append(nil)})
+}
+
+// answerCall answers the call that a transaction stems from. What was asked for before it the leader has passed over.
+func (r *Replica) answerCall(hdr *proto.TxnHeader) {
+	k := &r.kv
+	if k.session == 0 || hdr.ClientID != k.session {
+		return
+	}
+	for len(k.asked) > 0 && k.asked[0].cxid <= hdr.Cxid {
+		c := k.asked[0]
+		k.asked[0] = nil
+		k.asked = k.asked[1:]
+		switch {
+		case c.cxid != hdr.Cxid:
+			k.finish(c, mvcc.ErrUnknown)
+		case hdr.Type != proto.OpEtcd:
+			k.finish(c, mvcc.ErrForeign)
+		default:
+			c.Result = k.result
+			k.finish(c, nil)
+		}
+	}
+}
+
+// renewLease is a keepalive, as the leader answers it.
+func (r *Replica) renewLease(c *Call) {
+	k := &r.kv
+	ttl, outcome := k.lessor.Renew(r.now.Mono, c.Lease)
+	switch outcome {
+	case mvcc.Expired:
+		k.renewing = append(k.renewing, c)
+	case mvcc.Unchecked:
+		r.clearCheckpoint(c.Lease)
+		k.renewing = append(k.renewing, c)
+	default:
+		c.Value = ttl
+		k.finish(c, nil)
+	}
+}
+
+// clearCheckpoint proposes to forget what remained of a lease, so that no later leader counts from there.
+func (r *Replica) clearCheckpoint(id mvcc.LeaseID) {
+	r.proposeEtcd(&pb.LeaseCheckpointRequest{Checkpoints: []*pb.LeaseCheckpoint{{ID: int64(id)}}})
+}
+
+// inquire asks the leader.
+func (r *Replica) inquire(kind CallKind, value int64, calls []*Call) {
+	k := &r.kv
+	k.lastAsk++
+	k.asks = append(k.asks, ask{k.lastAsk, calls})
+	a := proto.Ask{Kind: int32(kind), ID: k.lastAsk, Value: value}
+	r.upstream.packets = append(r.upstream.packets, proto.QuorumPacket{Type: proto.PacketAsk, Zxid: -1, Data: a.Append(nil)})
+}
+
+// inquireReadPoint asks the leader, once for all who have come since the last turn.
+func (r *Replica) inquireReadPoint() {
+	if k := &r.kv; len(k.readers) > 0 {
+		r.inquire(ReadPoint, 0, k.readers)
+		k.readers = nil
+	}
+}
+
+// answered takes the leader's answer.
+func (r *Replica) answered(a proto.Ask) {
+	k := &r.kv
+	for i := range k.asks {
+		if k.asks[i].id != a.ID {
+			continue
+		}
+		calls := k.asks[i].calls
+		k.asks = append(k.asks[:i], k.asks[i+1:]...)
+		for _, c := range calls {
+			if c.Kind == ReadPoint {
+				r.reach(c, proto.Zxid(a.Value))
+				continue
+			}
+			c.Value = a.Value
+			k.finish(c, nil)
+		}
+		return
+	}
+}
+
+// reach answers a call once a transaction is applied.
+func (r *Replica) reach(c *Call, z proto.Zxid) {
+	if c.zxid = z; z <= r.applied {
+		r.kv.finish(c, nil)
+		return
+	}
+	r.kv.reached = append(r.kv.reached, c)
+}
+
+// arrive answers the calls that waited for what is applied now.
+func (r *Replica) arrive() {
+	k := &r.kv
+	if len(k.reached) == 0 {
+		return
+	}
+	left := k.reached[:0]
+	for _, c := range k.reached {
+		if c.zxid <= r.applied {
+			k.finish(c, nil)
+		} else {
+			left = append(left, c)
+		}
+	}
+	clear(k.reached[len(left):])
+	k.reached = left
+}
+
+// Call takes a call; see [Replica.Call].
+func (m *Member) Call(c *Call) {
+	switch {
+	case c.Kind == Propose && m.r.role == leading && !m.allServeEtcd():
+		m.r.kv.finish(c, mvcc.ErrForeign)
+	case m.r.role == learning && m.extensions[m.leaderID]&proto.ExtEtcd == 0:
+		m.r.kv.finish(c, mvcc.ErrForeign)
+	case c.Kind == ReadPoint && m.r.role == leading:
+		m.readers = append(m.readers, reader{m.leader.Confirm(), c})
+	default:
+		m.r.Call(c)
+	}
+}
+
+// reader is a call for a read point that waits for the confirmation that this server still leads.
+type reader struct {
+	ticket uint64
+	call   *Call
+}
+
+// confirmed gives read points: everything that was committed here until now.
+func (m *Member) confirmed(ticket uint64) {
+	z := m.r.applied
+	for i := range m.deliveries {
+		if d := &m.deliveries[i]; d.Txn.Zxid > z {
+			z = d.Txn.Zxid
+		}
+	}
+	n := 0
+	for ; n < len(m.readers) && m.readers[n].ticket <= ticket; n++ {
+		c := m.readers[n].call
+		c.Value = int64(z)
+		if _, remote := c.Handle.(inquirer); remote { // it waits itself
+			m.r.kv.finish(c, nil)
+			continue
+		}
+		m.r.reach(c, z)
+	}
+	m.readers = append(m.readers[:0], m.readers[n:]...)
+}
+
+// retireReaders ends the calls that waited for a confirmation.
+func (m *Member) retireReaders() {
+	for i := range m.readers {
+		m.r.kv.finish(m.readers[i].call, mvcc.ErrFenced)
+	}
+	m.readers = nil
+}
+
+// asked takes another server's question.
+func (m *Member) asked(from proto.ServerID, data []byte) error {
+	a, err := proto.DecodeAsk(data)
+	if err != nil {
+		return err
+	}
+	c := &Call{Kind: CallKind(a.Kind), Lease: mvcc.LeaseID(a.Value), Handle: inquirer{from, a}}
+	switch c.Kind {
+	case ReadPoint, Renew, Remaining:
+		m.Call(c)
+		return nil
+	}
+	return fmt.Errorf("question %d", a.Kind)
+}
+
+// forwardedEtcd plans a mutation that a learner has passed on. What cannot be applied does not get into the log.
+func (m *Member) forwardedEtcd(from proto.ServerID, f *proto.ForwardedRequest) error {
+	if _, err := mvcc.DecodeRecord(f.Body); err != nil {
+		return err
+	}
+	op := proto.OpEtcd
+	if !m.r.opt.Etcd || !m.allServeEtcd() {
+		op = proto.OpError
+	}
+	m.r.plan(nil, 0, f.Session, &Request{Xid: f.Cxid, Op: op, Body: f.Body})
+	return nil
+}
+
+// answerAsks sends the answers to other servers' questions that are there.
+func (m *Member) answerAsks() {
+	k := &m.r.kv
+	left := k.done[:0]
+	for _, c := range k.done {
+		q, remote := c.Handle.(inquirer)
+		if !remote {
+			left = append(left, c)
+			continue
+		}
+		if _, linked := m.owners[q.from]; m.leader == nil || !linked || c.Err != nil {
+			continue
+		}
+		q.ask.Value = c.Value
+		m.leader.Send(q.from, proto.QuorumPacket{Type: proto.PacketAsk, Zxid: -1, Data: q.ask.Append(nil)})
+	}
+	clear(k.done[len(left):])
+	k.done = left
+}
+
+// allServeEtcd says whether all servers can apply etcd transactions: those that are linked, and, before the first such
+// transaction, each of the ensemble. After it, the others are not let in; see [Member.mayJoin].
+func (m *Member) allServeEtcd() bool {
+	for id := range m.owners {
+		if m.extensions[id]&proto.ExtEtcd == 0 {
+			return false
+		}
+	}
+	if m.r.kv.used {
+		return true
+	}
+	committed, lastSeen := m.leader.Configs()
+	for _, s := range append(committed.Members[:len(committed.Members):len(committed.Members)], lastSeen.Members...) {
+		if _, linked := m.owners[s.ID]; s.ID != m.o.ID && !linked {
+			return false
+		}
+	}
+	return true
+}
+
+// introduced notes what a server says that it can do.
+func (m *Member) introduced(from proto.ServerID, p *proto.QuorumPacket) {
+	switch p.Type {
+	case proto.PacketFollowerInfo, proto.PacketObserverInfo, proto.PacketLeaderInfo:
+		m.extensions[from] = proto.PacketExtensions(p)
+	}
+}
+
+// mayJoin says whether a learner may have the history. One that cannot apply etcd transactions must not be sent any: it would
+// stop, and if it went on it would lose them.
+func (m *Member) mayJoin(from proto.ServerID, p *proto.QuorumPacket) bool {
+	switch p.Type {
+	case proto.PacketFollowerInfo, proto.PacketObserverInfo:
+		return !m.r.kv.used || m.extensions[from]&proto.ExtEtcd != 0
+	}
+	return true
+}
+
+var errForeign = errors.New("it cannot apply transactions of the etcd API, of which there have been some: it has to be a zebu server with etcd.clientPort")
+
+// refuse closes the link of a learner that may not join.
+func (m *Member) refuse(id proto.ServerID) {
+	m.broken = append(m.broken, zab.Drop{ID: id, Err: errForeign})
+	m.LinkDown(id, errForeign)
+}
+
+// refuseObservers closes the links of a follower's observers when the first etcd transaction has been applied: those that can
+// apply it learn from the leader.
+func (m *Member) refuseObservers() {
+	if !m.r.kv.used {
+		return
+	}
+	for _, id := range m.master.Observers() {
+		m.refuse(id)
+	}
+}
+
+// ownExtensions is what this server can do.
+func (m *Member) ownExtensions() proto.Extensions {
+	if m.r.opt.Etcd {
+		return proto.ExtEtcd
+	}
+	return 0
+}
+
+// view returns the state as it is now, for a learner.
+func (m *Member) view(to proto.ServerID) View {
+	v := View{To: to, Image: m.r.Image()}
+	if store := m.r.kv.store; store != nil && m.extensions[to]&proto.ExtEtcd != 0 {
+		v.Etcd, v.Mark, v.Tail = true, store.TakeMark(), m.r.EtcdTail()
+	}
+	return v
+}
