@@ -1,6 +1,7 @@
 package election
 
 import (
+	"zebu/internal/mutant"
 	"zebu/proto"
 	"zebu/quorum"
 )
@@ -292,7 +293,7 @@ func (e *Election) setConfigs(committed, lastSeen *quorum.Config) {
 func (e *Election) consider(now proto.Millis) {
 	own := ballot{Vote: e.vote}
 	switch {
-	case !e.takesPart() || !e.voters.Has(e.vote.Leader) || !e.hasQuorum(e.received, &own):
+	case !e.takesPart() || !e.voters.Has(e.vote.Leader) || !e.hasQuorum(e.received, &own) && !mutant.On(mutant.ElectedByMinority):
 		e.finalAt = 0
 	case e.unanimous(&own):
 		e.decide(e.vote)

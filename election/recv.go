@@ -3,6 +3,7 @@ package election
 import (
 	"fmt"
 
+	"zebu/internal/mutant"
 	"zebu/proto"
 	"zebu/quorum"
 )
@@ -126,7 +127,7 @@ func (e *Election) countLooking(now proto.Millis, b ballot) {
 	if !e.voters.Has(e.id) || !e.takesPart() || b.Zxid == noZxid || b.Round < e.round {
 		return
 	}
-	if b.Round > e.round {
+	if b.Round > e.round && !mutant.On(mutant.RoundNotTakenOver) {
 		e.round = b.Round
 		e.received.clear()
 		best := e.initial()

@@ -3,6 +3,7 @@ package election
 import (
 	"slices"
 
+	"zebu/internal/mutant"
 	"zebu/proto"
 )
 
@@ -17,9 +18,9 @@ type Vote struct {
 // before says whether v is the worse candidate of the two.
 func (v Vote) before(o Vote) bool {
 	switch {
-	case v.Epoch != o.Epoch:
+	case v.Epoch != o.Epoch && !mutant.On(mutant.VoteIgnoresEpoch):
 		return v.Epoch < o.Epoch
-	case v.Zxid != o.Zxid:
+	case v.Zxid != o.Zxid && !mutant.On(mutant.VoteIgnoresZxid):
 		return v.Zxid < o.Zxid
 	default:
 		return v.Leader < o.Leader

@@ -1,6 +1,7 @@
 package replica
 
 import (
+	"zebu/internal/mutant"
 	"zebu/proto"
 	"zebu/session"
 	"zebu/watch"
@@ -65,13 +66,16 @@ type Output struct {
 
 // Busy says whether the connection has writes in flight or reads behind them, so that a read must be submitted rather
 // than run at once.
-func (c *Conn) Busy() bool { return c.submitted != c.completed || len(c.queue) > 0 }
+func (c *Conn) Busy() bool {
+	return (c.submitted != c.completed || len(c.queue) > 0) && !mutant.On(mutant.ReadOvertakesWrite)
+}
 
 // Connect handles a connection's first frame (spec 1.4): it creates a session or resumes one. The answer is an Output
 // with Op createSession; a refused client gets a zero answer and its connection closed.
 func (r *Replica) Connect(c *Conn, req *proto.ConnectRequest, at proto.Millis) {
 	c.hasReadOnly = req.HasReadOnly
-	if req.LastZxidSeen > max(r.applied, r.begun) || r.role == idle || r.role == readOnly && !req.ReadOnly {
+	if req.LastZxidSeen > max(r.applied, r.begun) && !mutant.On(mutant.StaleServerServes) || r.role == idle ||
+		r.role == readOnly && !req.ReadOnly && !mutant.On(mutant.ReadOnlyForAll) {
 		r.hangUp(c)
 		return
 	}
@@ -134,7 +138,7 @@ func (r *Replica) resume(c *Conn, req *proto.ConnectRequest, at proto.Millis) {
 		r.revalidate(c, at)
 		return
 	}
-	if r.tracker.Check(req.SessionID, r.tracker.Owner(req.SessionID)) != proto.OK {
+	if r.tracker.Check(req.SessionID, r.tracker.Owner(req.SessionID)) != proto.OK && !mutant.On(mutant.UnknownSessionResumes) {
 		r.answerConnect(c, false, at)
 		return
 	}

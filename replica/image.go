@@ -3,6 +3,7 @@ package replica
 import (
 	"fmt"
 
+	"zebu/internal/mutant"
 	"zebu/mvcc"
 	"zebu/proto"
 	"zebu/session"
@@ -17,7 +18,12 @@ type Image struct {
 }
 
 // Image returns the state as it is now.
-func (r *Replica) Image() *Image { return &Image{View: r.tree.View(), sessions: r.table.Copy(nil)} }
+func (r *Replica) Image() *Image {
+	if mutant.On(mutant.SnapshotLacksSessions) {
+		return &Image{View: r.tree.View()}
+	}
+	return &Image{View: r.tree.View(), sessions: r.table.Copy(nil)}
+}
 
 // NumSessions is the number of committed sessions.
 func (m *Image) NumSessions() int { return len(m.sessions) }
@@ -91,6 +97,11 @@ func (r *Replica) Replay(hdr *proto.TxnHeader, body []byte) error {
 	strict := r.opt.StrictDigest
 	mismatches := r.counts.DigestMismatches
 	r.opt.StrictDigest = strict && hdr.Zxid > r.fuzzyUntil
+	if mutant.On(mutant.EphemeralsForgotten) && hdr.Type == proto.OpCloseSession {
+		r.table.Remove(hdr.ClientID)
+		r.applied = hdr.Zxid
+		return nil
+	}
 	err := r.step(hdr, body)
 	r.opt.StrictDigest = strict
 	if hdr.Zxid <= r.fuzzyUntil {

@@ -3,6 +3,7 @@ package replica
 import (
 	"fmt"
 
+	"zebu/internal/mutant"
 	"zebu/proto"
 	"zebu/session"
 )
@@ -48,7 +49,7 @@ func (r *Replica) forward(c *Conn, s proto.SessionID, req *Request, path string)
 func (r *Replica) own(hdr *proto.TxnHeader) {
 	for i := range r.pending.len() {
 		p := r.pending.at(i)
-		if p.zxid == unassigned && p.session == hdr.ClientID && p.xid == hdr.Cxid && becomes(p.op, hdr.Type) {
+		if p.zxid == unassigned && (p.session == hdr.ClientID || mutant.On(mutant.AnswerOfAnother)) && p.xid == hdr.Cxid && becomes(p.op, hdr.Type) {
 			p.zxid = hdr.Zxid
 			r.passOver(i)
 			return
@@ -169,6 +170,9 @@ func (r *Replica) forwarded(owner session.Owner, f *proto.ForwardedRequest, ids 
 
 // heard takes the sessions that a learner has heard of.
 func (r *Replica) heard(touches []proto.Touch) {
+	if mutant.On(mutant.TouchesIgnored) {
+		return
+	}
 	for _, t := range touches {
 		r.tracker.Touch(t.Session, r.now.Mono)
 	}
@@ -177,7 +181,7 @@ func (r *Replica) heard(touches []proto.Touch) {
 // renew answers a learner that asks for one of its clients whether its session still exists, and makes the learner the
 // session's owner if it does.
 func (r *Replica) renew(owner session.Owner, t proto.Touch) bool {
-	if !r.tracker.SetOwner(t.Session, owner) {
+	if !r.tracker.SetOwner(t.Session, owner) && !mutant.On(mutant.UnknownSessionResumes) {
 		return false
 	}
 	r.tracker.Track(t.Session, t.Timeout, r.now.Mono)

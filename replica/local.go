@@ -1,6 +1,7 @@
 package replica
 
 import (
+	"zebu/internal/mutant"
 	"zebu/proto"
 	"zebu/session"
 )
@@ -33,7 +34,7 @@ const serverByte = 56
 // a learner, if there are such sessions; but a session that makes ephemeral nodes must be one of the ensemble, or they might
 // outlive it.
 func (r *Replica) check(s proto.SessionID, owner session.Owner, req *Request) proto.ErrCode {
-	if r.opt.LocalSessions && !makesEphemeral(req.Op, req.Body) {
+	if r.opt.LocalSessions && (!makesEphemeral(req.Op, req.Body) || mutant.On(mutant.LocalMakesEphemeral)) {
 		if _, ok := r.locals.Timeout(s); ok {
 			return proto.OK
 		}

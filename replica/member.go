@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"zebu/election"
+	"zebu/internal/mutant"
 	"zebu/mvcc"
 	"zebu/proto"
 	"zebu/quorum"
@@ -204,7 +205,7 @@ func (m *Member) lookAgain() {
 // elect begins an election.
 func (m *Member) elect() {
 	zxid := m.r.applied
-	if m.lost {
+	if m.lost && !mutant.On(mutant.LostDiskVotes) {
 		zxid = -1
 	}
 	m.el.Start(m.now(), zxid, m.current)

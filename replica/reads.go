@@ -3,6 +3,7 @@ package replica
 import (
 	"strings"
 
+	"zebu/internal/mutant"
 	"zebu/proto"
 	"zebu/watch"
 	"zebu/znode"
@@ -172,8 +173,9 @@ func (r *Replica) setWatches(c *Conn, req *Request, dst []byte) ([]byte, Effect)
 		switch {
 		case n == nil:
 			dst = appendEvent(dst, proto.EventNodeDeleted, p, -1)
-		case n.Mzxid() > sw.RelativeZxid:
+		case n.Mzxid() > sw.RelativeZxid && !mutant.On(mutant.MoveMissesChange):
 			dst = appendEvent(dst, proto.EventNodeDataChanged, p, -1)
+		case mutant.On(mutant.WatchLostOnMove):
 		default:
 			r.watches.AddData(p, c.ID, watch.Standard)
 		}
@@ -195,6 +197,9 @@ func (r *Replica) setWatches(c *Conn, req *Request, dst []byte) ([]byte, Effect)
 		default:
 			r.watches.AddChild(p, c.ID, watch.Standard)
 		}
+	}
+	if mutant.On(mutant.PersistentNotRearmed) {
+		sw.PersistentWatches, sw.PersistentRecursiveWatches = nil, nil
 	}
 	for _, p := range sw.PersistentWatches {
 		r.watches.Add(p, c.ID, watch.Persistent)

@@ -3,6 +3,7 @@ package replica
 import (
 	"slices"
 
+	"zebu/internal/mutant"
 	"zebu/proto"
 	"zebu/session"
 	"zebu/znode"
@@ -72,7 +73,7 @@ func (r *Replica) retire() {
 	r.role, r.begun = idle, 0
 	r.retireEtcd()
 	for _, c := range r.conns {
-		if c != nil {
+		if c != nil && !mutant.On(mutant.ClientsOutliveRole) {
 			r.hangUp(c)
 		}
 	}

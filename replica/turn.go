@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"zebu/election"
+	"zebu/internal/mutant"
 	"zebu/proto"
 	"zebu/quorum"
 	"zebu/session"
@@ -188,7 +189,7 @@ func (m *Member) serve(designated proto.ServerID) {
 	}
 	// A later one may have been committed meanwhile. The same one may be in force already, from a notification: it is
 	// not done with on disk before it is activated.
-	if m.o.Reconfig && c != nil && c != m.committed && c.Version >= m.committed.Version {
+	if m.o.Reconfig && c != nil && c != m.committed && (c.Version >= m.committed.Version || mutant.On(mutant.ConfigGoesBack)) {
 		m.activate(activation{c, leader, c.Version})
 	}
 }
@@ -341,7 +342,7 @@ func (m *Member) Continue() {
 			m.activate(*a)
 		}
 	}
-	if m.phase == ending && len(m.controls) == 0 && m.appended == m.durable && m.delivered == len(m.deliveries) {
+	if m.phase == ending && len(m.controls) == 0 && (m.appended == m.durable || mutant.On(mutant.WritesOutliveRole)) && m.delivered == len(m.deliveries) {
 		m.moveOn()
 	}
 }

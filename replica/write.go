@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"zebu/internal/mutant"
 	"zebu/proto"
 	"zebu/session"
 	"zebu/znode"
@@ -26,7 +27,7 @@ func IsWrite(op proto.OpCode) bool {
 // Submit takes a request that must keep its place in its session's order: a write, a sync, or a read behind one. Writes are
 // planned into the lent log; the answer comes with Apply. A read runs once the writes before it are applied.
 func (r *Replica) Submit(c *Conn, req *Request) {
-	if r.role == readOnly && (IsWrite(req.Op) || req.Op == proto.OpSync) && !(c.local && req.Op == proto.OpCloseSession) {
+	if r.role == readOnly && !mutant.On(mutant.ReadOnlyWrites) && (IsWrite(req.Op) || req.Op == proto.OpSync) && !(c.local && req.Op == proto.OpCloseSession) {
 		req.Refuse = proto.ErrNotReadOnly
 	}
 	switch {
@@ -67,7 +68,9 @@ func (c *Conn) keep(body []byte) []byte {
 
 // Unsettled says whether requests wait that need nothing but the state itself: a sync with nothing outstanding, a read
 // whose writes were applied before it arrived. Settle answers them.
-func (r *Replica) Unsettled() bool { return len(r.runnable) > 0 || r.pending.waitsFor(r.applied) }
+func (r *Replica) Unsettled() bool {
+	return len(r.runnable) > 0 && !mutant.On(mutant.UnsettledReadsForgotten) || r.pending.waitsFor(r.applied)
+}
 
 // Settle answers what Unsettled speaks of.
 func (r *Replica) Settle() {
@@ -90,7 +93,7 @@ func (r *Replica) plan(c *Conn, owner session.Owner, s proto.SessionID, req *Req
 	r.proposed++
 	buf := r.planner.Plan(r.log.Begin(), zr, r.proposed, r.now.Wall)
 	r.log.End(buf, r.proposed)
-	if req.Op == proto.OpCloseSession {
+	if req.Op == proto.OpCloseSession && !mutant.On(mutant.ClosingSessionWrites) {
 		r.tracker.SetClosing(s)
 	}
 	if c != nil {
@@ -129,7 +132,7 @@ func (r *Replica) sync(c *Conn, req *Request) bool {
 // followed this leader after the sync had come, so that whatever any leader had committed until then is applied. All
 // syncs that came before the proposals of this turn are sent share one.
 func (r *Replica) planBarrier() {
-	if !r.opt.QuorumSync || r.barrier != 0 {
+	if !r.opt.QuorumSync || r.barrier != 0 || mutant.On(mutant.SyncWithoutQuorum) {
 		return
 	}
 	r.plan(nil, 0, 0, &Request{Op: proto.OpError})
@@ -152,6 +155,9 @@ func (r *Replica) Tick() {
 		return
 	}
 	r.due = r.tracker.Due(r.now.Mono, r.due[:0])
+	if mutant.On(mutant.SessionsStay) {
+		r.due = nil
+	}
 	for _, s := range r.due {
 		r.counts.ExpiredSessions++
 		r.plan(nil, 0, s, &Request{Op: proto.OpCloseSession})
@@ -192,7 +198,9 @@ func (r *Replica) Apply(txn []byte) error {
 	if err := r.step(&hdr, d.Rest()); err != nil {
 		return err
 	}
-	r.fire(hdr.Zxid)
+	if !mutant.On(mutant.EventAfterReply) {
+		r.fire(hdr.Zxid)
+	}
 	switch r.role {
 	case leading:
 		r.planner.Applied(hdr.Zxid)
@@ -202,6 +210,9 @@ func (r *Replica) Apply(txn []byte) error {
 	r.answerUpTo(hdr.Zxid, &r.res)
 	r.answerCall(&hdr)
 	r.arrive()
+	if mutant.On(mutant.EventAfterReply) {
+		r.fire(hdr.Zxid)
+	}
 	if hdr.Type == proto.OpCloseSession {
 		if r.opt.Audit {
 			for _, ch := range r.res.Changes {
@@ -382,6 +393,9 @@ func (r *Replica) answerWrite(c *Conn, p *pendingWrite, res *znode.Result) {
 		code = proto.ErrSessionMoved
 	}
 	start := len(r.buf)
+	if p.op == proto.OpMulti && mutant.On(mutant.MovedMultiAnswered) {
+		code = res.Err
+	}
 	closing := c.open && (p.op == proto.OpCloseSession && code == proto.OK || code == proto.ErrSessionMoved)
 	if code != proto.ErrSessionMoved {
 		r.buf = appendReplyHeader(r.buf, p.xid, r.applied, code)

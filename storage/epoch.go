@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"zebu/internal/mutant"
 	"zebu/internal/vfs"
 	"zebu/proto"
 )
@@ -68,6 +69,10 @@ func parseEpoch(fsys vfs.FS, path string) (proto.Epoch, error) {
 // where the log is not (forceSync=no): they change seldom, and a vote that is forgotten elects two leaders.
 func (s *Store) writeEpoch(name string, e proto.Epoch) error {
 	path := filepath.Join(s.snapDir, name)
+	if mutant.On(mutant.AcceptedEpochNotWritten) && name == acceptedEpochName ||
+		mutant.On(mutant.CurrentEpochNotWritten) && name == currentEpochName {
+		return nil
+	}
 	if err := s.replaceFile(path, []byte(strconv.FormatInt(int64(e), 10))); err != nil {
 		return fmt.Errorf("write %s %d: %w", name, e, err)
 	}
@@ -81,7 +86,7 @@ func (s *Store) replaceFile(path string, content []byte) error {
 		return err
 	}
 	_, err = f.Write(content)
-	if err == nil {
+	if err == nil && !mutant.On(mutant.EpochNotSynced) {
 		err = f.Sync()
 	}
 	if err := errors.Join(err, f.Close()); err != nil {
@@ -89,6 +94,9 @@ func (s *Store) replaceFile(path string, content []byte) error {
 	}
 	if err := s.opt.FS.Rename(tmp, path); err != nil {
 		return err
+	}
+	if mutant.On(mutant.EpochRenameNotSynced) {
+		return nil
 	}
 	return s.opt.FS.SyncDir(s.snapDir)
 }

@@ -11,6 +11,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"zebu/internal/mutant"
 	"zebu/internal/vfs"
 	"zebu/proto"
 )
@@ -82,10 +83,10 @@ func (l *Log) append(b *Batch) error {
 	if err := l.fill(int64(len(buf))); err != nil {
 		return fmt.Errorf("append %v to %s: %w", b.Last(), l.name, err)
 	}
-	if err := l.sync(); err != nil {
+	if err := l.sync(); err != nil && !mutant.On(mutant.SyncErrorIgnored) {
 		return fmt.Errorf("append %v to %s: %w", b.Last(), l.name, err)
 	}
-	if fresh && !l.opt.NoSync {
+	if fresh && !l.opt.NoSync && !mutant.On(mutant.LogDirNotSynced) {
 		if err := l.opt.FS.SyncDir(l.dir); err != nil {
 			return fmt.Errorf("append %v to %s: %w", b.Last(), l.name, err)
 		}
@@ -189,7 +190,7 @@ func (l *Log) fill(n int64) error {
 }
 
 func (l *Log) sync() error {
-	if l.opt.NoSync {
+	if l.opt.NoSync || mutant.On(mutant.LogNotSynced) {
 		return nil
 	}
 	start := time.Now()

@@ -6,6 +6,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"zebu/internal/mutant"
 	"zebu/proto"
 )
 
@@ -50,6 +51,10 @@ func (s *Store) purge(keep int) error {
 	}
 	// The log that begins at or before the snapshot may go on after it.
 	logs = logs[:len(logs)-len(logsFrom(logs, needed))]
+	if mutant.On(mutant.PurgeTakesTooMuch) {
+		needed++
+		logs, _ = list(s.opt.FS, s.logDir, logPrefix)
+	}
 	removed, err := s.removeOld(snaps[:oldest], needed)
 	if err != nil {
 		return err

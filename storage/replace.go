@@ -6,6 +6,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"zebu/internal/mutant"
 	"zebu/proto"
 )
 
@@ -34,7 +35,7 @@ func (s *Store) SetAside(z proto.Zxid) error {
 	keep := filepath.Join(s.snapDir, snapshotName(z, s.opt.Compression))
 	// Logs first: a crash half way must not leave old snapshots that lead into logs with a hole.
 	for _, f := range append(logs, snaps...) {
-		if f.path == keep {
+		if f.path == keep || mutant.On(mutant.OldHistoryKept) {
 			continue
 		}
 		dir, name := filepath.Split(f.path)

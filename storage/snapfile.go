@@ -9,6 +9,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"zebu/internal/mutant"
 	"zebu/internal/vfs"
 	"zebu/proto"
 )
@@ -24,6 +25,9 @@ const (
 // another name and renamed at the end, so that a failure half way leaves the snapshot before it in force. It works
 // beside the log and other readers, one snapshot at a time.
 func (s *Store) WriteSnapshot(img Image) (SnapshotInfo, error) {
+	if mutant.On(mutant.SnapshotNotInstalled) && img.Zxid().Counter() != 0 {
+		return SnapshotInfo{}, nil
+	}
 	s.snapMu.Lock()
 	defer s.snapMu.Unlock()
 	z := img.Zxid()
@@ -35,6 +39,9 @@ func (s *Store) WriteSnapshot(img Image) (SnapshotInfo, error) {
 	}
 	if err := s.opt.FS.Rename(tmp, path); err != nil {
 		return SnapshotInfo{}, fmt.Errorf("write %s: %w", path, err)
+	}
+	if mutant.On(mutant.SnapshotDirNotSynced) {
+		return s.noteSnapshot(z, path)
 	}
 	if err := s.syncDir(s.snapDir); err != nil {
 		return SnapshotInfo{}, fmt.Errorf("write %s: %w", path, err)
@@ -48,7 +55,7 @@ func (s *Store) writeSnapshotFile(path string, img Image) error {
 		return err
 	}
 	err = s.compressTo(&pacedWriter{f: f}, img)
-	if err == nil && !s.opt.NoSync {
+	if err == nil && !s.opt.NoSync && !mutant.On(mutant.SnapshotNotSynced) {
 		err = f.Sync()
 	}
 	return errors.Join(err, f.Close())
@@ -149,7 +156,7 @@ func (s *Store) newestValid(z proto.Zxid) (snap dataFile, ok bool, invalid []dat
 			continue
 		}
 		err := VerifySnapshot(s.opt.FS, files[i].path)
-		if err == nil {
+		if err == nil || mutant.On(mutant.CorruptSnapshotLoaded) {
 			return files[i], true, invalid, nil
 		}
 		s.opt.Log.Warn("passing over a snapshot that is not valid", zap.String("file", files[i].path), zap.Error(err))

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"zebu/internal/mutant"
 	"zebu/proto"
 )
 
@@ -36,6 +37,9 @@ func (s *Store) Truncate(z proto.Zxid) error {
 	if err == nil {
 		if err = s.log.finish(); err == nil {
 			err = s.cut(c)
+			if mutant.On(mutant.TruncErrorIgnored) {
+				err = nil
+			}
 		}
 		if err == nil {
 			err = s.log.reset(z)
@@ -56,7 +60,7 @@ func (s *Store) planCut(z proto.Zxid) (cut, error) {
 		return c, err
 	}
 	for _, df := range snaps {
-		if df.zxid > z {
+		if df.zxid > z && !mutant.On(mutant.SnapshotBeyondCut) {
 			c.snapshots = append(c.snapshots, df)
 		}
 	}
@@ -107,6 +111,9 @@ func (s *Store) planCut(z proto.Zxid) (cut, error) {
 
 // cut removes from the end, each step durable before the next, so that a crash leaves a shorter history without a hole.
 func (s *Store) cut(c cut) error {
+	if mutant.On(mutant.TruncNotDone) {
+		return nil
+	}
 	for i := len(c.snapshots) - 1; i >= 0; i-- {
 		if err := s.opt.FS.Remove(c.snapshots[i].path); err != nil {
 			return err

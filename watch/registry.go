@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"zebu/internal/mutant"
 	"zebu/proto"
 )
 
@@ -81,6 +82,9 @@ func (r *Registry) Fire(dst []ConnID, ev proto.EventType, path string) []ConnID 
 		r.data.shrink()
 	}
 	if child {
+		if mutant.On(mutant.RecursiveSeesParent) {
+			dst = r.fireAncestors(dst, path)
+		}
 		dst = r.fireAt(dst, &r.child, path, hash)
 		r.child.shrink()
 	}
@@ -117,7 +121,9 @@ func (r *Registry) fireAt(dst []ConnID, t *table, path string, hash uint32) []Co
 		w := t.cells.at(i)
 		next := w.pathNext
 		dst = r.notify(dst, w.who.conn())
-		t.clear(i, Standard)
+		if !mutant.On(mutant.WatchFiresAgain) {
+			t.clear(i, Standard)
+		}
 		i = next
 	}
 	return dst
@@ -189,6 +195,9 @@ func (r *Registry) Remove(c ConnID, path string, t proto.WatcherType) bool {
 
 // RemoveConn takes away every watch of a connection, in time proportional to their number.
 func (r *Registry) RemoveConn(c ConnID) {
+	if mutant.On(mutant.WatchesOutliveConn) {
+		return
+	}
 	r.data.removeConn(c)
 	r.child.removeConn(c)
 }

@@ -1,5 +1,7 @@
 package watch
 
+import "zebu/internal/mutant"
+
 // entry is one watched path of a table, the head of the list of those who watch it in order of registration.
 type entry struct {
 	place
@@ -114,6 +116,9 @@ func (t *table) add(path string, hash uint32, c ConnID, mode Mode) {
 		i = t.newCell(e, c, long)
 	}
 	w := t.cells.at(i)
+	if mutant.On(mutant.WatchModesExclude) {
+		w.who &^= who(w.who.mode()&^Recursive) << modeShift
+	}
 	if mode&^w.who.mode()&Recursive != 0 {
 		t.recursiveCount++
 	}

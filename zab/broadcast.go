@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 
+	"zebu/internal/mutant"
 	"zebu/proto"
 	"zebu/quorum"
 )
@@ -17,7 +18,7 @@ func (l *Leader) Propose(p Proposal) error {
 	switch {
 	case l.phase != broadcasting:
 		return fmt.Errorf("propose %v: %w", p.Zxid, ErrEnded)
-	case p.Zxid.Counter() == math.MaxUint32:
+	case p.Zxid.Counter() == math.MaxUint32 && !mutant.On(mutant.RolloverOverlooked):
 		l.end(ErrRollover)
 		return fmt.Errorf("propose %v: %w", p.Zxid, ErrRollover)
 	case p.Zxid.Epoch() != l.epoch || p.Zxid <= l.lastProposed || p.Zxid != l.lastProposed+1 && !isFirst(l.lastProposed):
@@ -78,15 +79,15 @@ func (l *Leader) commit() {
 	for l.phase == broadcasting && !l.silenced && len(l.outstanding) > 0 {
 		head := &l.outstanding[0]
 		l.counting.Clear()
-		if l.logged >= head.Zxid {
+		if l.logged >= head.Zxid || mutant.On(mutant.CommitUnlogged) {
 			l.counting.Add(l.o.ID)
 		}
 		for _, p := range l.peers {
-			if p.synced && !p.observer && p.acked >= head.Zxid {
+			if (p.synced || mutant.On(mutant.EarlyAckCounts)) && !p.observer && p.acked >= head.Zxid {
 				l.counting.Add(p.id)
 			}
 		}
-		if !l.hasQuorum(head.rule, l.counting) {
+		if !l.hasQuorum(head.rule, l.counting) && !(mutant.On(mutant.CommitWithMinority) && l.counting.Len() > 0) {
 			return
 		}
 		l.commitHead()
@@ -183,7 +184,7 @@ func sameQuorumAddrs(a, b *quorum.Member) bool {
 func (l *Leader) Sync(id proto.ServerID) {
 	switch {
 	case l.phase != broadcasting:
-	case len(l.outstanding) == 0:
+	case len(l.outstanding) == 0, mutant.On(mutant.SyncAnsweredEarly):
 		l.answerSync(id)
 	default:
 		l.syncs = append(l.syncs, pendingSync{id, l.lastProposed})

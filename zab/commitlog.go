@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 
+	"zebu/internal/mutant"
 	"zebu/proto"
 )
 
@@ -105,6 +106,9 @@ func (c *CommitLog) truncate(z proto.Zxid) {
 	n, found := slices.BinarySearchFunc(c.txns, z, byZxid)
 	if found {
 		n++
+	}
+	if mutant.On(mutant.CutStaysInMemory) {
+		return
 	}
 	clear(c.txns[n:])
 	c.txns = c.txns[:n]

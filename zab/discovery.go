@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 
+	"zebu/internal/mutant"
 	"zebu/proto"
 )
 
@@ -34,14 +35,14 @@ func (l *Leader) recvInfo(p *peer, in *proto.QuorumPacket) error {
 	p.phase = introduced
 	switch l.phase {
 	case choosing:
-		l.epoch = max(l.epoch, in.Zxid.Epoch()+1)
+		l.epoch = max(l.epoch, next(in.Zxid.Epoch()))
 		if !p.observer {
 			l.reported.Add(p.id)
 			l.choose()
 		}
 	case accepting:
 	case broadcasting:
-		if e := in.Zxid.Epoch(); e > l.epoch && l.committed.Member(p.id) != nil {
+		if e := in.Zxid.Epoch(); e > l.epoch && !mutant.On(mutant.LaterEpochOverlooked) && l.committed.Member(p.id) != nil {
 			l.end(fmt.Errorf("%w: %d, by server %d", ErrLaterEpoch, e, p.id))
 			return nil
 		}
@@ -50,6 +51,14 @@ func (l *Leader) recvInfo(p *peer, in *proto.QuorumPacket) error {
 		l.inform(p)
 	}
 	return nil
+}
+
+// next is the epoch that comes after one.
+func next(e proto.Epoch) proto.Epoch {
+	if mutant.On(mutant.ZxidReused) {
+		return max(e, 1)
+	}
+	return e + 1
 }
 
 // choose fixes the epoch once a quorum has said what it has accepted.
@@ -107,6 +116,10 @@ func (l *Leader) recvAckEpoch(p *peer, in *proto.QuorumPacket) error {
 	p.last = in.Zxid
 	if l.phase == electing && current != -1 {
 		e := proto.Epoch(current)
+		if mutant.On(mutant.AheadFollowerElects) {
+			e = min(e, l.o.CurrentEpoch)
+			p.last = min(p.last, l.o.Last)
+		}
 		if e > l.o.CurrentEpoch || e == l.o.CurrentEpoch && p.last > l.o.Last {
 			return fmt.Errorf("%w: epoch %d, zxid %v", ErrAhead, e, p.last)
 		}
@@ -125,7 +138,7 @@ func (l *Leader) recvAckEpoch(p *peer, in *proto.QuorumPacket) error {
 
 // elect goes on to synchronisation once a quorum has accepted the epoch.
 func (l *Leader) elect() {
-	if !l.hasQuorum(l.base, l.elected) {
+	if !l.hasQuorum(l.base, l.elected) && !mutant.On(mutant.PromisesNeedNoQuorum) {
 		return
 	}
 	l.enter(synchronising)

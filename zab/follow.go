@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"zebu/internal/mutant"
 	"zebu/proto"
 )
 
@@ -20,6 +21,9 @@ func (l *Learner) recvOp(p *proto.QuorumPacket) error {
 		return errSnapshotExpected
 	}
 	l.op = p.Type
+	if mutant.On(mutant.EpochBeforeHistory) {
+		l.write(Write{Kind: EnterEpoch, Epoch: l.epoch})
+	}
 	switch p.Type {
 	case proto.PacketDiff:
 		l.begin(l.o.Last)
@@ -28,6 +32,9 @@ func (l *Learner) recvOp(p *proto.QuorumPacket) error {
 			return errTruncAhead
 		}
 		l.begin(p.Zxid)
+		if mutant.On(mutant.TruncIgnored) {
+			return nil
+		}
 		l.cutting = true
 		l.logged = p.Zxid
 		l.write(Write{Kind: Truncate, Zxid: p.Zxid})
@@ -73,7 +80,7 @@ func (l *Learner) recvLive(p *proto.QuorumPacket) error {
 	case proto.PacketInform, proto.PacketInformAndActivate:
 		return l.recvInform(p)
 	case proto.PacketUpToDate:
-		if l.serving {
+		if l.serving && !mutant.On(mutant.ServesDuringRecovery) {
 			return errUnexpected
 		}
 		l.serving = true
@@ -103,6 +110,10 @@ func (l *Learner) recvBroadcast(p *proto.QuorumPacket) error {
 		return err
 	}
 	l.log(t)
+	if mutant.On(mutant.AckBeforeSync) {
+		l.send(proto.PacketAck, t.Zxid, nil)
+		return nil
+	}
 	l.unacked = append(l.unacked, t.Zxid)
 	return nil
 }
@@ -187,6 +198,9 @@ func (l *Learner) committed(d Delivery) error {
 		return l.apply(d)
 	}
 	l.log(d.Txn)
+	if mutant.On(mutant.MemoryAheadOfLog) {
+		return l.apply(d)
+	}
 	l.unsaved = append(l.unsaved, d)
 	return nil
 }
@@ -194,6 +208,9 @@ func (l *Learner) committed(d Delivery) error {
 func (l *Learner) apply(d Delivery) error {
 	l.applied = d.Txn.Zxid
 	l.ready.Deliver = append(l.ready.Deliver, d)
+	if n := len(l.ready.Deliver); mutant.On(mutant.InformOutOfOrder) && l.o.Observer && n > 1 {
+		l.ready.Deliver[n-2], l.ready.Deliver[n-1] = l.ready.Deliver[n-1], l.ready.Deliver[n-2]
+	}
 	if l.phase == receiving && l.op == proto.PacketSnap {
 		l.staged = append(l.staged, d.Txn)
 		return nil
@@ -210,6 +227,9 @@ func (l *Learner) recvNewLeader(p *proto.QuorumPacket) error {
 		l.write(Write{Kind: SaveConfig, Config: p.Data})
 	}
 	l.phase = settling
+	if mutant.On(mutant.AckBeforeHistory) {
+		l.send(proto.PacketAck, l.beginning(), nil)
+	}
 	if l.op == proto.PacketSnap {
 		l.installing = true
 		l.write(Write{Kind: InstallSnapshot, Zxid: l.applied})
@@ -260,7 +280,7 @@ func (l *Learner) saved() {
 // drain applies, once the role is over, what has become durable without being committed: the next election is held with
 // all that the log holds (ZOOKEEPER-2845).
 func (l *Learner) drain() {
-	if l.phase != live || l.o.Observer {
+	if l.phase != live || l.o.Observer || mutant.On(mutant.VoteWithoutLogTail) {
 		return
 	}
 	n := 0
@@ -276,6 +296,12 @@ func (l *Learner) enter() {
 	l.phase = live
 	l.heard = l.now
 	l.send(proto.PacketAck, l.beginning(), nil)
+	if mutant.On(mutant.ServesDuringRecovery) {
+		l.serving, l.ready.Serving = true, true
+	}
+	if mutant.On(mutant.CommitBeforeUpToDate) {
+		l.pending = nil
+	}
 	if l.o.Observer { // it is told again of what old leaders proposed to it
 		l.pending, l.last = nil, l.applied
 	}

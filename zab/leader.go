@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"zebu/internal/mutant"
 	"zebu/proto"
 	"zebu/quorum"
 )
@@ -31,8 +32,8 @@ type LeaderOptions struct {
 	Oracle, Granted bool
 	// EpochWait is how long the leader waits for a quorum even if a voter has begun another election meanwhile
 	// (leader.maxTimeToWaitForEpoch); 0: such a voter is not minded.
-	EpochWait proto.Millis
-	Timing    Timing
+	EpochWait  proto.Millis
+	Timing     Timing
 	Extensions proto.Extensions // what learners are told that this server can do
 	// MaxSnapSyncs and MaxDiffSyncs replace the defaults unless 0.
 	MaxSnapSyncs, MaxDiffSyncs int
@@ -108,7 +109,7 @@ func NewLeader(o LeaderOptions, now proto.Millis) *Leader {
 		o.MaxDiffSyncs = DefaultMaxDiffSyncs
 	}
 	l := &Leader{
-		o: o, log: o.Log, now: now, phaseSince: now, epoch: o.AcceptedEpoch + 1,
+		o: o, log: o.Log, now: now, phaseSince: now, epoch: next(o.AcceptedEpoch),
 		committed: o.Committed, lastSeen: o.LastSeen, applied: o.Last, logged: o.Last,
 	}
 	l.reported.Add(o.ID)
@@ -123,7 +124,7 @@ func NewLeader(o LeaderOptions, now proto.Millis) *Leader {
 func (l *Leader) setRules() {
 	l.base = l.committed.Verifier()
 	l.rule = l.base
-	if l.lastSeen.Version > l.committed.Version {
+	if l.lastSeen.Version > l.committed.Version && !mutant.On(mutant.OneQuorumDecides) {
 		l.rule = quorum.NewJoint(l.base, l.lastSeen.Verifier())
 	}
 }
@@ -205,6 +206,9 @@ func (l *Leader) end(err error) {
 // the log holds (ZOOKEEPER-2845).
 func (l *Leader) drain() {
 	n := 0
+	if mutant.On(mutant.VoteWithoutLogTail) {
+		return
+	}
 	for n < len(l.outstanding) && l.outstanding[n].Zxid <= l.logged && l.log.Append(l.outstanding[n].Txn) == nil {
 		l.ready.Deliver = append(l.ready.Deliver, Delivery{Kind: Replay, Txn: l.outstanding[n].Txn})
 		n++
@@ -311,6 +315,9 @@ func (l *Leader) beat() {
 			if p.synced && !p.observer && l.tick <= p.deadline {
 				alive.Add(p.id)
 			}
+		}
+		if mutant.On(mutant.LeadsWithoutQuorum) {
+			alive = l.rule.Voters()
 		}
 		if !l.hasQuorum(l.rule, alive) && !(l.word == unasked && l.AsksOracle()) {
 			l.end(fmt.Errorf("%w: heard from %v", ErrNoQuorum, alive))

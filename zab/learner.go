@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"zebu/internal/mutant"
 	"zebu/proto"
 )
 
@@ -191,9 +192,9 @@ func (l *Learner) recvEpoch(p *proto.QuorumPacket) error {
 	}
 	l.epoch = p.Zxid.Epoch()
 	switch {
-	case l.epoch < l.o.AcceptedEpoch:
+	case l.epoch < l.o.AcceptedEpoch && !mutant.On(mutant.OldEpochAccepted):
 		return fmt.Errorf("%w: %d", ErrOldEpoch, l.o.AcceptedEpoch)
-	case l.epoch == l.o.AcceptedEpoch:
+	case l.epoch == l.o.AcceptedEpoch && !mutant.On(mutant.PromiseCountsTwice, mutant.ZxidReused):
 		l.promise(-1)
 	default:
 		l.phase = promising
@@ -207,7 +208,7 @@ func (l *Learner) promise(current proto.Epoch) {
 	l.phase = waiting
 	l.heard = l.now
 	last := l.o.Last
-	if l.o.Refetch {
+	if l.o.Refetch && !mutant.On(mutant.LostDiskVotes) {
 		last, current = 0, -1
 	}
 	l.send(proto.PacketAckEpoch, last, proto.AppendInt32(nil, int32(current)))

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"zebu/internal/mutant"
 	"zebu/proto"
 	"zebu/quorum"
 )
@@ -212,7 +213,7 @@ func (m *ObserverMaster) recvAckEpoch(o *peer, p *proto.QuorumPacket) error {
 // from a faster server. Apache's observer master has them cut off; here the observer waits, since what it has is
 // committed or will be, if the epoch lasts.
 func (m *ObserverMaster) ahead(o *peer) bool {
-	return o.last > m.applied && o.last.Epoch() == m.o.Epoch
+	return !mutant.On(mutant.MasterCutsObserver) && o.last > m.applied && o.last.Epoch() == m.o.Epoch
 }
 
 // synchronise gives an observer this server's history, as a leader would.
@@ -358,6 +359,9 @@ func (m *ObserverMaster) Synced() (taken bool) {
 	}
 	o := m.syncs[0]
 	m.syncs = m.syncs[1:]
+	if mutant.On(mutant.MasterMixesAnswers) {
+		return false
+	}
 	if o != nil && m.peers.get(o.id) == o {
 		m.send(o, proto.PacketSync, 0, nil)
 	}

@@ -1,6 +1,9 @@
 package zab
 
-import "zebu/quorum"
+import (
+	"zebu/internal/mutant"
+	"zebu/quorum"
+)
 
 // word is what the oracle of an ensemble of two (oraclePath, spec 7.5) has said since the leader was last alone.
 type word uint8
@@ -47,7 +50,7 @@ func (l *Leader) OracleSays(grants bool) {
 // alone says whether no follower is synchronised.
 func (l *Leader) alone() bool {
 	for _, p := range l.peers {
-		if p.synced && !p.observer {
+		if p.synced && !p.observer && !mutant.On(mutant.OracleWordKept) {
 			return false
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 
+	"zebu/internal/mutant"
 	"zebu/proto"
 )
 
@@ -91,5 +92,8 @@ func (ps peers) room(plan syncPlan, maxSnaps, maxDiffs int) bool {
 func (r *Ready) forget(id proto.ServerID) {
 	r.Messages = slices.DeleteFunc(r.Messages, func(m Message) bool { return m.To == id })
 	r.Queries = slices.DeleteFunc(r.Queries, func(q LogQuery) bool { return q.ID == id })
+	if mutant.On(mutant.LostSyncAnswered) {
+		return
+	}
 	r.Deliver = slices.DeleteFunc(r.Deliver, func(d Delivery) bool { return (d.Kind == View || d.Kind == Pass) && d.From == id })
 }

@@ -1,6 +1,9 @@
 package zab
 
-import "zebu/proto"
+import (
+	"zebu/internal/mutant"
+	"zebu/proto"
+)
 
 // LogAnswer is what the log on disk says about the transactions around a learner's last zxid. The zero value says that
 // a snapshot is the better way: the log does not reach back so far, or what it has is too large.
@@ -146,11 +149,17 @@ func (l *Leader) stream(p *peer, plan syncPlan, after proto.Zxid) {
 // forward sends what the learner lacks after a zxid, then NEWLEADER; everything later goes behind that. The order is the
 // whole point (ZOOKEEPER-3104).
 func (l *Leader) forward(p *peer, after proto.Zxid) {
-	for _, t := range l.log.after(after) {
+	if mutant.On(mutant.NewLeaderFirst) {
+		l.send(p.id, proto.PacketNewLeader, l.beginning(), []byte(l.lastSeen.String()))
+	}
+	for i, t := range l.log.after(after) {
+		if i == 1 && mutant.On(mutant.CommittedLeftOut) {
+			continue
+		}
 		l.send(p.id, proto.PacketProposal, t.Zxid, t.Data)
 		l.send(p.id, proto.PacketCommit, t.Zxid, nil)
 	}
-	if !p.observer {
+	if !p.observer && !mutant.On(mutant.OutstandingLeftOut) {
 		for i := range l.outstanding {
 			l.send(p.id, proto.PacketProposal, l.outstanding[i].Zxid, l.outstanding[i].Data)
 		}
@@ -158,6 +167,9 @@ func (l *Leader) forward(p *peer, after proto.Zxid) {
 	p.phase = following
 	p.acked = l.applied
 	p.since = l.now
+	if mutant.On(mutant.NewLeaderFirst) {
+		return
+	}
 	l.send(p.id, proto.PacketNewLeader, l.beginning(), []byte(l.lastSeen.String()))
 }
 
@@ -194,7 +206,9 @@ func (l *Leader) welcome(p *peer) {
 	p.since = l.now
 	if !p.observer {
 		l.synced.Add(p.id)
-		l.word = unasked
+		if !mutant.On(mutant.OracleWordKept) {
+			l.word = unasked
+		}
 	}
 	if l.phase == broadcasting {
 		p.deadline = l.tick + l.o.Timing.SyncLimit
@@ -208,7 +222,7 @@ func (l *Leader) welcome(p *peer) {
 // establish begins the broadcast once quorums of both configurations hold the epoch's history, this server included:
 // that history is committed now.
 func (l *Leader) establish() {
-	if l.phase != synchronising || !l.synced.Has(l.o.ID) || !l.hasQuorum(l.rule, l.synced) {
+	if l.phase != synchronising || !l.synced.Has(l.o.ID) || !l.hasQuorum(l.rule, l.synced) && !mutant.On(mutant.EstablishAlone) {
 		return
 	}
 	l.enter(broadcasting)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"zebu/internal/mutant"
 	"zebu/proto"
 )
 
@@ -254,6 +255,9 @@ func (t *Tree) applyMulti(h *proto.TxnHeader, res *Result) error {
 // closeSession deletes the nodes that the transaction lists, and then any others that the session owns: an older
 // transaction lists none.
 func (t *Tree) closeSession(s proto.SessionID, z proto.Zxid, paths []string, res *Result) {
+	if mutant.On(mutant.EphemeralsLeft) {
+		return
+	}
 	for _, p := range paths {
 		_ = t.applyDelete(p, z, res) // a replay may have nothing to delete
 	}

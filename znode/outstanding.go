@@ -3,6 +3,7 @@ package znode
 import (
 	"unsafe"
 
+	"zebu/internal/mutant"
 	"zebu/proto"
 )
 
@@ -230,6 +231,10 @@ func (o *outstanding) endMulti() {
 
 // rollback takes back all that was recorded since m.
 func (o *outstanding) rollback(m mark) {
+	if mutant.On(mutant.MultiKeepsHalf) {
+		o.endMulti()
+		return
+	}
 	for i := len(o.undos) - 1; i >= 0; i-- {
 		u := &o.undos[i]
 		if u.rec.session != 0 {

@@ -4,6 +4,7 @@ import (
 	"iter"
 	"strings"
 
+	"zebu/internal/mutant"
 	"zebu/proto"
 )
 
@@ -322,8 +323,10 @@ func (t *Tree) Reapable(now, maxNeverUsed proto.Millis, max int, dst []string) [
 		n := t.node(idx)
 		age := now - n.mtime
 		switch {
-		case n.numChildren > 0:
+		case n.numChildren > 0 && !mutant.On(mutant.ContainerReapedInUse):
 			return false
+		case mutant.On(mutant.TTLNodeReapedTooSoon) && t.opts.kind(n.owner) == ownerTTL:
+			return true
 		case t.opts.kind(n.owner) == ownerTTL:
 			return ttl(n.owner) != 0 && age > ttl(n.owner)
 		}
