@@ -36,8 +36,11 @@ func (r records) ReadTx() etcd.AuthReadTx   { return r }
 func (r records) BatchTx() etcd.AuthBatchTx { return r }
 
 func (r records) state() State {
-	value, _ := r.Auth(StateKey)
-	s, _ := DecodeState(value) // has been read before, or is ours
+	value, ok := r.Auth(StateKey)
+	if !ok {
+		return birth
+	}
+	s, _ := DecodeState(value)
 	return s
 }
 

@@ -33,8 +33,8 @@ var outcomes = map[error]error{
 
 // outcome is what a client gets for an error of the auth store's. Those that etcd has no code for go out as they are.
 func outcome(err error) error {
-	if err == nil {
-		return nil
+	if _, ok := status.FromError(err); ok { // nil too
+		return err
 	}
 	if known, ok := outcomes[err]; ok {
 		return known

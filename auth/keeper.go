@@ -56,7 +56,7 @@ func New(o Options) (*Keeper, error) {
 		return nil, fmt.Errorf("cost %d of a password's hash is not between %d and %d", o.Cost, bcrypt.MinCost, bcrypt.MaxCost)
 	}
 	k := &Keeper{log: o.Log, cost: o.Cost, tokens: tokens{ttl: o.TokenTTL, now: time.Now}}
-	k.state.Store(&State{Revision: 1})
+	k.state.Store(&birth)
 	var err error
 	switch kind, _, _ := strings.Cut(o.Tokens, ","); {
 	case o.Tokens == "" || o.Tokens == "simple":

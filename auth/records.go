@@ -36,11 +36,11 @@ func (s State) Encode() []byte {
 	return binary.BigEndian.AppendUint64(b, s.Revision)
 }
 
-// DecodeState reads the value of the record; nil is that of a cluster at birth. Errors wrap mvcc.ErrDamaged.
+// birth is the State of a cluster that has no record of it.
+var birth = State{Revision: 1}
+
+// DecodeState reads the value of the record. Errors wrap mvcc.ErrDamaged.
 func DecodeState(b []byte) (State, error) {
-	if b == nil {
-		return State{Revision: 1}, nil
-	}
 	if len(b) != stateLen || b[0] > 1 {
 		return State{}, fmt.Errorf("%w: record of authentication %x", mvcc.ErrDamaged, b)
 	}
