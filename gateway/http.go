@@ -1,0 +1,147 @@
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	stdlog "log"
+	"math"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
+	gw "go.etcd.io/etcd/api/v3/etcdserverpb/gw"
+	"go.etcd.io/etcd/api/v3/version"
+	electiongw "go.etcd.io/etcd/server/v3/etcdserver/api/v3election/v3electionpb/gw"
+	lockgw "go.etcd.io/etcd/server/v3/etcdserver/api/v3lock/v3lockpb/gw"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/protobuf/encoding/protojson"
+
+	"zebu/proto"
+)
+
+// headerTimeout is how long a client may take to send a request's header, as in etcd.
+const headerTimeout = 5 * time.Minute
+
+// serveJSON makes what answers over HTTP/1: etcd's JSON gateway, a gRPC client of this server inside of the process; and what
+// tells how the server is.
+func (s *Server) serveJSON() error {
+	conn, err := grpc.NewClient("passthrough:///inside",
+		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return s.link.dial(ctx) }),
+		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(math.MaxInt32), grpc.MaxCallSendMsgSize(math.MaxInt32)),
+	)
+	if err != nil {
+		return err
+	}
+	s.conn = conn
+	marshaler := &runtime.JSONPb{
+		MarshalOptions:   protojson.MarshalOptions{UseProtoNames: true},
+		UnmarshalOptions: protojson.UnmarshalOptions{DiscardUnknown: true},
+	}
+	gateway := runtime.NewServeMux(runtime.WithMarshalerOption(runtime.MIMEWildcard, &runtime.HTTPBodyMarshaler{Marshaler: marshaler}))
+	for _, register := range []func(context.Context, *runtime.ServeMux, *grpc.ClientConn) error{
+		gw.RegisterKVHandler, gw.RegisterWatchHandler, gw.RegisterLeaseHandler, gw.RegisterClusterHandler,
+		gw.RegisterMaintenanceHandler, gw.RegisterAuthHandler, lockgw.RegisterLockHandler, electiongw.RegisterElectionHandler,
+	} {
+		if err := register(context.Background(), gateway, conn); err != nil {
+			return err
+		}
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/v3/", gateway)
+	mux.HandleFunc("/version", s.serveVersion)
+	mux.HandleFunc("/metrics", s.serveMetrics)
+	s.serveHealth(mux)
+	s.web = &http.Server{
+		Handler:           open(mux),
+		ReadHeaderTimeout: headerTimeout,
+		ErrorLog:          stdlog.New(io.Discard, "", 0), // of clients' faults
+	}
+	return nil
+}
+
+// open lets pages of all origins in, and those who still call the API by its name of before, as etcd does.
+func open(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if rest, ok := strings.CutPrefix(r.URL.Path, "/v3beta/"); ok {
+			r.URL.Path = "/v3/" + rest
+		}
+		h := w.Header()
+		h.Add("Access-Control-Allow-Methods", "POST, GET, OPTIONS, PUT, DELETE")
+		h.Add("Access-Control-Allow-Origin", "*")
+		h.Add("Access-Control-Allow-Headers", "accept, content-type, authorization")
+		if r.Method == http.MethodOptions {
+			w.WriteHeader(http.StatusOK)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// onlyGet refuses other methods, and tells whether it did.
+func onlyGet(w http.ResponseWriter, r *http.Request) bool {
+	if r.Method == http.MethodGet {
+		return false
+	}
+	w.Header().Set("Allow", http.MethodGet)
+	http.Error(w, "Method Not Allowed", http.StatusMethodNotAllowed)
+	return true
+}
+
+func (s *Server) serveVersion(w http.ResponseWriter, r *http.Request) {
+	if onlyGet(w, r) {
+		return
+	}
+	b, err := json.Marshal(version.Versions{Server: version.Version, Cluster: clusterVersion, Storage: StorageVersion})
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write(b)
+}
+
+func (s *Server) serveMetrics(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+	if err := s.Node.Metrics(w); err != nil {
+		return // the client is gone, or the rest would mislead
+	}
+	if err := s.writeState(w); err != nil {
+		return
+	}
+	_ = s.calls.write(w)
+}
+
+// writeState writes those of etcd's metrics that tell of the server's state.
+func (s *Server) writeState(w io.Writer) error {
+	node := s.Node.Status()
+	flag := func(b bool) int64 {
+		if b {
+			return 1
+		}
+		return 0
+	}
+	for _, m := range []struct {
+		name, help string
+		value      int64
+	}{
+		{"etcd_server_has_leader", "Whether or not a leader exists. 1 is existence, 0 is not.", flag(node.Leader != proto.NoServer)},
+		{"etcd_server_is_leader", "Whether or not this member is a leader. 1 if is, 0 otherwise.", flag(node.Leader == node.ServerID)},
+		{"etcd_server_is_learner", "Whether or not this member is a learner. 1 if is, 0 otherwise.", flag(node.Observer)},
+		{"etcd_server_quota_backend_bytes", "Current backend storage quota size in bytes.", node.Quota},
+		{"etcd_mvcc_db_total_size_in_bytes", "Total size of the underlying database physically allocated in bytes.", node.Size},
+		{"etcd_mvcc_db_total_size_in_use_in_bytes", "Total size of the underlying database logically in use in bytes.", node.InUse},
+		{"etcd_debugging_mvcc_watcher_total", "Total number of watchers.", int64(node.Watches)},
+		{"etcd_debugging_lease_total", "Total number of leases.", int64(node.Leases)},
+	} {
+		if _, err := fmt.Fprintf(w, "# HELP %s %s\n# TYPE %s gauge\n%s %d\n", m.name, m.help, m.name, m.name, m.value); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,177 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"net"
+	"sync"
+	"time"
+)
+
+// preface is how each HTTP/2 connection begins. No request of HTTP/1 begins like its first bytes.
+const preface = "PRI * HTTP/2.0"
+
+// prefaceTimeout is how long a connection may take to say what it is.
+const prefaceTimeout = 10 * time.Second
+
+// splitter tells the connections of one listener apart: those that speak HTTP/2 with prior knowledge, as gRPC does,
+// from those that speak HTTP/1.
+type splitter struct {
+	net.Listener
+	http1, http2 *pipeListener
+	mu           sync.Mutex
+	unknown      map[net.Conn]struct{} // that have not said what they are
+	closed       bool
+	done         sync.WaitGroup
+}
+
+func newSplitter(l net.Listener) *splitter {
+	s := &splitter{Listener: l, http1: newPipeListener(), http2: newPipeListener(), unknown: map[net.Conn]struct{}{}}
+	s.http1.addr, s.http2.addr = l.Addr(), l.Addr()
+	return s
+}
+
+// accept returns the listener's error.
+func (s *splitter) accept() error {
+	defer s.done.Wait()
+	defer s.close()
+	pause := time.Millisecond
+	for {
+		c, err := s.Accept()
+		if err != nil {
+			var passing interface{ Temporary() bool } // too many open files, say
+			if errors.As(err, &passing) && passing.Temporary() && pause < time.Minute {
+				time.Sleep(pause)
+				pause *= 2
+				continue
+			}
+			return err
+		}
+		pause = time.Millisecond
+		s.mu.Lock()
+		if s.closed {
+			s.mu.Unlock()
+			_ = c.Close()
+			continue
+		}
+		s.unknown[c] = struct{}{}
+		s.mu.Unlock()
+		s.done.Go(func() { s.sort(c) })
+	}
+}
+
+// sort reads the first bytes of a connection.
+func (s *splitter) sort(c net.Conn) {
+	_ = c.SetReadDeadline(time.Now().Add(prefaceTimeout))
+	head := make([]byte, len(preface))
+	n := 0
+	var err error
+	for n < len(head) && string(head[:n]) == preface[:n] && err == nil {
+		var m int
+		m, err = c.Read(head[n:])
+		n += m
+	}
+	_ = c.SetReadDeadline(time.Time{})
+	s.mu.Lock()
+	delete(s.unknown, c)
+	s.mu.Unlock()
+	known := &knownConn{Conn: c, head: head[:n]}
+	switch {
+	case err != nil:
+		_ = c.Close()
+	case string(head[:n]) == preface:
+		s.http2.hand(known)
+	default:
+		s.http1.hand(known)
+	}
+}
+
+func (s *splitter) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return
+	}
+	s.closed = true
+	_ = s.Listener.Close()
+	for c := range s.unknown {
+		_ = c.Close()
+	}
+	_ = s.http1.Close()
+	_ = s.http2.Close()
+}
+
+// knownConn is a connection of which some bytes have been read.
+type knownConn struct {
+	net.Conn
+	head []byte
+}
+
+func (c *knownConn) Read(b []byte) (int, error) {
+	if len(c.head) == 0 {
+		return c.Conn.Read(b)
+	}
+	n := copy(b, c.head)
+	if c.head = c.head[n:]; len(c.head) == 0 {
+		c.head = nil
+	}
+	return n, nil
+}
+
+// pipeListener accepts the connections that it is handed.
+type pipeListener struct {
+	conns  chan net.Conn
+	closed chan struct{}
+	once   sync.Once
+	addr   net.Addr
+}
+
+func newPipeListener() *pipeListener {
+	return &pipeListener{conns: make(chan net.Conn), closed: make(chan struct{}), addr: pipeAddr{}}
+}
+
+// hand gives a connection to who accepts, or closes it if nobody does any more.
+func (l *pipeListener) hand(c net.Conn) {
+	select {
+	case l.conns <- c:
+	case <-l.closed:
+		_ = c.Close()
+	}
+}
+
+// dial makes a connection inside of the process.
+func (l *pipeListener) dial(ctx context.Context) (net.Conn, error) {
+	near, far := net.Pipe()
+	select {
+	case l.conns <- far:
+		return near, nil
+	case <-l.closed:
+		return nil, net.ErrClosed
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// Accept implements net.Listener.
+func (l *pipeListener) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.conns:
+		return c, nil
+	case <-l.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+// Close implements net.Listener.
+func (l *pipeListener) Close() error {
+	l.once.Do(func() { close(l.closed) })
+	return nil
+}
+
+// Addr implements net.Listener.
+func (l *pipeListener) Addr() net.Addr { return l.addr }
+
+type pipeAddr struct{}
+
+func (pipeAddr) Network() string { return "pipe" }
+func (pipeAddr) String() string  { return "inside" }
