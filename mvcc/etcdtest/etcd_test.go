@@ -24,9 +24,10 @@ import (
 
 // etcd is etcd's own key space, without its server.
 type etcd struct {
-	kv     mvcc.WatchableKV
-	lessor lease.Lessor
-	events mvcc.WatchStream
+	backend backend.Backend
+	kv      mvcc.WatchableKV
+	lessor  lease.Lessor
+	events  mvcc.WatchStream
 }
 
 type clusterVersion struct{}
@@ -41,7 +42,7 @@ func newEtcd(t testing.TB) *etcd {
 	cfg.BatchInterval = time.Hour
 	cfg.BatchLimit = 1 << 30
 	b := backend.New(cfg)
-	e := &etcd{lessor: lease.NewLessor(zap.NewNop(), b, clusterVersion{}, lease.LessorConfig{})}
+	e := &etcd{backend: b, lessor: lease.NewLessor(zap.NewNop(), b, clusterVersion{}, lease.LessorConfig{})}
 	e.kv = mvcc.New(zap.NewNop(), b, e.lessor, mvcc.StoreConfig{CompactionBatchLimit: 1 << 20})
 	e.events = e.kv.NewWatchStream()
 	if _, err := e.events.Watch(0, []byte{0}, []byte{}, 0); err != nil {
