@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"testing"
 
+	"zebu/internal/mutant"
 	"zebu/proto"
 )
 
@@ -91,29 +92,27 @@ func rise(s *script) *Host {
 	return s.hosts[2]
 }
 
-// TestCrashAtEveryChange switches a server off at each change of its disk in turn, from its start until it serves (ZOOKEEPER-3911,
+// crashAtEveryChange switches a server off at each change of its disk in turn, from its start until it serves (ZOOKEEPER-3911,
 // 4646, 4643, 4785, 5094, 3642, 1154, 2307); and again with the leader crashing at the same moment.
-func TestCrashAtEveryChange(t *testing.T) {
-	for name, prepare := range map[string]func(*script) *Host{"diff": lag, "snap": fallBehind, "snap in a new epoch": fallBehindAndRise, "snap to an empty disk": forget, "trunc": overreach, "leader": rise} {
-		t.Run(name, func(t *testing.T) {
-			for _, both := range []bool{false, true} {
-				points := 0
-				for crashed := true; crashed; points++ {
-					if crashed = crashAt(t, prepare, points, both); t.Failed() {
-						t.Fatalf("after %d changes, leader too: %t", points, both)
-					}
+func crashAtEveryChange(prepare func(*script) *Host) func(testing.TB) {
+	return func(t testing.TB) {
+		for _, both := range []bool{false, true} {
+			points := 0
+			for crashed := true; crashed; points++ {
+				if crashed = crashAt(t, prepare, points, both); t.Failed() {
+					t.Fatalf("after %d changes, leader too: %t", points, both)
 				}
-				if points < 5 {
-					t.Errorf("there were only %d changes", points)
-				}
-				t.Logf("%d changes", points)
 			}
-		})
+			if points < 5 {
+				t.Errorf("there were only %d changes", points)
+			}
+			t.Logf("%d changes", points)
+		}
 	}
 }
 
 // crashAt switches a server off after a number of changes, and reports whether it came so far.
-func crashAt(t *testing.T, prepare func(*script) *Host, changes int, both bool) bool {
+func crashAt(t testing.TB, prepare func(*script) *Host, changes int, both bool) bool {
 	s := play(t, uint64(changes+1), func(o *Options) { o.LogSync, o.SessionTimeout = false, 30_000 })
 	h := prepare(s)
 	h.disk.CrashAfter(changes)
@@ -141,7 +140,7 @@ func crashAt(t *testing.T, prepare func(*script) *Host, changes int, both bool) 
 }
 
 // ZOOKEEPER-2832: a leader's transactions that nobody else has are cut off when it comes back.
-func Test2832UncommittedTailIsCutOff(t *testing.T) {
+func uncommittedTailIsCutOff(t testing.TB) {
 	s := play(t, 1, patient)
 	h := overreach(s)
 	h.boot()
@@ -153,7 +152,7 @@ func Test2832UncommittedTailIsCutOff(t *testing.T) {
 }
 
 // ZOOKEEPER-4837: the newest snapshot holds what is to be cut off, as Apache's servers write them when they start.
-func Test4837TruncationBelowTheSnapshot(t *testing.T) {
+func truncationBelowTheSnapshot(t testing.TB) {
 	s := play(t, 1, patient)
 	h := overreach(s)
 	s.Isolate(h, true, true)
@@ -172,7 +171,7 @@ func Test4837TruncationBelowTheSnapshot(t *testing.T) {
 }
 
 // ZOOKEEPER-3642, 2872: the leader dies when its snapshot has come in and NEWLEADER has not.
-func Test3642LeaderLostAfterSnap(t *testing.T) {
+func leaderLostAfterSnap(t testing.TB) {
 	s := play(t, 1, patient)
 	h := forget(s)
 	leader := s.theLeader()
@@ -194,7 +193,7 @@ func Test3642LeaderLostAfterSnap(t *testing.T) {
 }
 
 // ZOOKEEPER-3911: the power fails everywhere as soon as a follower has acknowledged the leader's history.
-func Test3911PowerFailsAfterTheAcknowledgement(t *testing.T) {
+func powerFailsAfterTheAcknowledgement(t testing.TB) {
 	for seed := range uint64(20) {
 		s := play(t, seed, patient)
 		c := s.clients[0]
@@ -223,7 +222,7 @@ func Test3911PowerFailsAfterTheAcknowledgement(t *testing.T) {
 
 // A leader that has stood still does not know that others have taken over: what it answers must not be what it remembers (etcd
 // 20418, and etcd's and Consul's stale reads).
-func TestPausedLeaderServesNothingStale(t *testing.T) {
+func pausedLeaderServesNothingStale(t testing.TB) {
 	for _, stop := range []func(*Host){(*Host).Pause, (*Host).Suspend} {
 		for seed := range uint64(10) {
 			pausedLeader(t, seed, stop)
@@ -231,7 +230,7 @@ func TestPausedLeaderServesNothingStale(t *testing.T) {
 	}
 }
 
-func pausedLeader(t *testing.T, seed uint64, stop func(*Host)) {
+func pausedLeader(t testing.TB, seed uint64, stop func(*Host)) {
 	s := play(t, seed, func(o *Options) { o.Clients, o.SessionTimeout = 2, 30_000 })
 	old := s.theLeader()
 	a, b := s.clients[0], s.clients[1]
@@ -260,7 +259,7 @@ func pausedLeader(t *testing.T, seed uint64, stop func(*Host)) {
 }
 
 // ClickHouse 116690: a session that nobody knows has expired; a new one in its place would hide that.
-func Test116690UnknownSessionHasExpired(t *testing.T) {
+func unknownSessionHasExpired(t testing.TB) {
 	s := play(t, 1, nil)
 	for _, h := range s.hosts {
 		c := s.clients[0]
@@ -275,7 +274,7 @@ func Test116690UnknownSessionHasExpired(t *testing.T) {
 }
 
 // ZOOKEEPER-4537: one client with one request at a time is enough to keep everything moving.
-func Test4537OneClient(t *testing.T) {
+func oneClient(t testing.TB) {
 	s := play(t, 1, nil)
 	c := s.clients[0]
 	for _, h := range s.hosts {
@@ -294,7 +293,7 @@ func Test4537OneClient(t *testing.T) {
 }
 
 // ZOOKEEPER-2355, 5010: ephemerals end with their session on every server, whatever happens to leaders meanwhile.
-func Test2355EphemeralsEndWithTheirSession(t *testing.T) {
+func ephemeralsEndWithTheirSession(t testing.TB) {
 	for seed := range uint64(30) {
 		s := play(t, seed, func(o *Options) { o.Clients = 2 })
 		a, b := s.clients[0], s.clients[1]
@@ -333,7 +332,7 @@ func Test2355EphemeralsEndWithTheirSession(t *testing.T) {
 
 // A reconfiguration is committed after a learner has been sent NEWLEADER with the configuration before, and before it is up to
 // date: that one must not come into force again.
-func TestReconfigurationDuringSynchronisation(t *testing.T) {
+func reconfigurationDuringSynchronisation(t testing.TB) {
 	s := play(t, 1, func(o *Options) { o.Voters, o.Reconfigure, o.SessionTimeout = 4, Second, 30_000 })
 	leader, c := s.theLeader(), s.clients[0]
 	s.move(c, leader)
@@ -360,7 +359,7 @@ func TestReconfigurationDuringSynchronisation(t *testing.T) {
 
 // ZOOKEEPER-2325, 3056: a server that has lost its disk does not know what it has acknowledged. Without another that does, there must be
 // no leader.
-func Test2325LostDiskHasNoVoice(t *testing.T) {
+func lostDiskHasNoVoice(t testing.TB) {
 	s := play(t, 1, patient)
 	c, leader := s.clients[0], s.theLeader()
 	behind, forgetful := s.others(leader)[0], s.others(leader)[1]
@@ -379,4 +378,36 @@ func Test2325LostDiskHasNoVoice(t *testing.T) {
 	leader.boot()
 	s.await("service", s.served)
 	s.finish()
+}
+
+// disasters are what is told above, with the bugs that each must see when they are put back.
+var disasters = []struct {
+	id   string // of ZooKeeper's issues, or of others'
+	play func(testing.TB)
+	bugs []mutant.Bug
+}{
+	{"a crash at every change: diff (ZOOKEEPER-3911, 4643, 4646, 4785)", crashAtEveryChange(lag), []mutant.Bug{mutant.LogNotSynced}},
+	{"a crash at every change: snapshot (ZOOKEEPER-3642, 5094)", crashAtEveryChange(fallBehind), []mutant.Bug{mutant.OldHistoryKept}},
+	{"a crash at every change: snapshot in a new epoch (ZOOKEEPER-2872)", crashAtEveryChange(fallBehindAndRise), []mutant.Bug{mutant.SnapshotNotSynced}},
+	{"a crash at every change: snapshot to an empty disk", crashAtEveryChange(forget), []mutant.Bug{mutant.SnapshotDirNotSynced}},
+	{"a crash at every change: truncation (ZOOKEEPER-1154, 1156, 1489)", crashAtEveryChange(overreach), []mutant.Bug{mutant.TruncNotDone}},
+	{"a crash at every change: leader (ZOOKEEPER-2307)", crashAtEveryChange(rise), []mutant.Bug{mutant.EpochNotSynced}},
+	{"ZOOKEEPER-2832", uncommittedTailIsCutOff, []mutant.Bug{mutant.TruncIgnored, mutant.CutStaysInMemory}},
+	{"ZOOKEEPER-4837", truncationBelowTheSnapshot, []mutant.Bug{mutant.SnapshotBeyondCut}},
+	{"ZOOKEEPER-3642", leaderLostAfterSnap, []mutant.Bug{mutant.SnapshotNotInstalled}},
+	{"ZOOKEEPER-3911", powerFailsAfterTheAcknowledgement, []mutant.Bug{mutant.AckBeforeHistory}},
+	{"etcd 20418", pausedLeaderServesNothingStale, []mutant.Bug{mutant.SyncWithoutQuorum}},
+	{"ClickHouse 116690", unknownSessionHasExpired, []mutant.Bug{mutant.UnknownSessionResumes}},
+	{"ZOOKEEPER-4537", oneClient, []mutant.Bug{mutant.UnsettledReadsForgotten}},
+	{"ZOOKEEPER-2355, 5010", ephemeralsEndWithTheirSession, []mutant.Bug{mutant.EphemeralsForgotten, mutant.EphemeralsLeft, mutant.SessionsStay}},
+	{"a reconfiguration during a synchronisation", reconfigurationDuringSynchronisation, []mutant.Bug{mutant.ConfigGoesBack}},
+	{"ZOOKEEPER-2325, 3056", lostDiskHasNoVoice, []mutant.Bug{mutant.LostDiskVotes}},
+	{"a sync in an epoch without transactions", syncInAnEpochWithoutTransactions, nil},
+}
+
+// TestDisasters plays all of them.
+func TestDisasters(t *testing.T) {
+	for _, d := range disasters {
+		t.Run(d.id, func(t *testing.T) { d.play(t) })
+	}
 }

@@ -136,6 +136,7 @@ func (h *Host) boot() {
 		return
 	case err != nil:
 		w.failf("server %d does not start: %v", h.id, err)
+		h.up = false
 		return
 	}
 	w.tracef("%d starts at %s, epochs %d and %d", h.id, zx(h.rep.Applied()), d.AcceptedEpoch, d.CurrentEpoch)

@@ -15,12 +15,12 @@ func password(id proto.SessionID) []byte {
 // script is an ensemble in which nothing happens but what a test says, as far as that can be.
 type script struct {
 	*World
-	t    *testing.T
+	t    testing.TB
 	last tail
 }
 
 // play starts an ensemble whose clients are connected and ask for nothing.
-func play(t *testing.T, seed uint64, change func(o *Options)) *script {
+func play(t testing.TB, seed uint64, change func(o *Options)) *script {
 	t.Helper()
 	o := DefaultOptions()
 	o.Clients, o.SnapshotEvery = 1, 1_000_000
@@ -132,14 +132,14 @@ func (s *script) finish() {
 		c.idle = false
 		c.work()
 	}
-	s.settle(&faults{})
+	s.settle()
 	if s.Err() != nil {
 		s.t.Fatal(s.Err())
 	}
 }
 
 // A sync in an epoch in which nothing has been proposed yet has nothing to wait for.
-func TestSyncInAnEpochWithoutTransactions(t *testing.T) {
+func syncInAnEpochWithoutTransactions(t testing.TB) {
 	for _, quorumSync := range []bool{false, true} {
 		s := play(t, 1, func(o *Options) { o.QuorumSync = quorumSync })
 		c := s.clients[0]

@@ -115,7 +115,7 @@ func TestPeace(t *testing.T) {
 	if !w.RunUntil(20*Second) || w.Err() != nil {
 		t.Fatal(w.Err())
 	}
-	w.settle(&faults{})
+	w.settle()
 	r := w.result()
 	t.Logf("%+v", r)
 	if r.Err != nil {

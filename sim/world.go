@@ -54,13 +54,14 @@ type World struct {
 	stuck   []*end
 	config  *quorum.Config
 
-	check    checker
-	failure  string
-	recovery Time // how long it took in the end
-	hash     uint64
-	steps    int
-	trace    func(format string, args ...any) // nil is silent
-	hooks    hooks
+	check     checker
+	failure   string
+	recovery  Time // how long it took in the end
+	hash      uint64
+	steps     int
+	trace     func(format string, args ...any) // nil is silent
+	hooks     hooks
+	beginners Time // until when servers crash that have just got a role
 }
 
 // hooks let scripts and faults act when something happens.
