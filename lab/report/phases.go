@@ -1,0 +1,129 @@
+package report
+
+import (
+	"fmt"
+
+	"zebu/lab"
+)
+
+// Phase is a part of the time that the servers were without a leader who can commit.
+type Phase struct {
+	Kind string     `json:"kind"` // "detect", "elect" or "establish"
+	Name string     `json:"name"` // a word or two, for the diagram
+	Text string     `json:"text"` // a sentence
+	From lab.Micros `json:"from"`
+	To   lab.Micros `json:"to"`
+}
+
+// Kinds of phases: nobody has noticed yet; an election is on; somebody is elected and may not commit yet.
+const (
+	detect    = "detect"
+	elect     = "elect"
+	establish = "establish"
+)
+
+// Phases are how each new leader of a run came about: what went before until somebody wanted to be, or looked for, a leader; the election
+// until one was elected; and what the elected did until it could commit.
+func Phases(r lab.Run) []Phase {
+	var phases []Phase
+	p := tenure{run: r, role: map[int]string{}, elected: map[int]lab.Micros{}, lost: 0, looked: -1}
+	for _, e := range r.Events {
+		if e.Kind == lab.Serve && leads(p.role[e.Server]) {
+			phases = append(phases, p.phases(e)...)
+		}
+		p.take(e)
+	}
+	return phases
+}
+
+// tenure follows the roles of servers through a run.
+type tenure struct {
+	run     lab.Run
+	role    map[int]string
+	elected map[int]lab.Micros // since when a server leads
+	leader  int                // the newest that served, 0: none
+	lost    lab.Micros         // when the leader crashed, or 0 if there was none yet; -1: it is there
+	looked  lab.Micros         // when somebody first looked for another since; -1: nobody did
+}
+
+func leads(role string) bool { return role == "leading" || role == "leader" }
+
+func looks(role string) bool {
+	return role == "looking" || role == "candidate" || role == "pre-candidate"
+}
+
+// take notes an event.
+func (t *tenure) take(e lab.Event) {
+	switch e.Kind {
+	case lab.Role:
+		switch {
+		case leads(e.Name):
+			t.elected[e.Server] = e.At
+		case looks(e.Name) && t.looked < 0:
+			t.looked = e.At
+		}
+		t.role[e.Server] = e.Name
+	case lab.Crash:
+		delete(t.role, e.Server)
+		if e.Server == t.leader {
+			t.lost, t.looked = e.At, -1
+		}
+	case lab.Serve:
+		if leads(t.role[e.Server]) {
+			t.leader, t.lost, t.looked = e.Server, -1, -1
+		}
+	}
+}
+
+// phases are those that led to a leader that begins to serve.
+func (t *tenure) phases(served lab.Event) []Phase {
+	elected, ok := t.elected[served.Server]
+	if !ok || t.leader == served.Server && t.lost < 0 {
+		return nil
+	}
+	began := t.lost
+	if began < 0 {
+		// The old leader is still there: what happened to it is the newest step of the scenario before others looked for a leader.
+		for _, m := range t.run.Marks {
+			if m.At <= elected && (t.looked < 0 || m.At <= t.looked) {
+				began = m.At
+			}
+		}
+	}
+	if began < 0 {
+		return nil
+	}
+	looked := t.looked
+	if looked < began || looked > elected {
+		looked = began
+	}
+	var phases []Phase
+	add := func(kind, name, text string, from, to lab.Micros) {
+		if to > from {
+			phases = append(phases, Phase{Kind: kind, Name: name, Text: text + " " + span(float64(to-from)) + ".", From: from, To: to})
+		}
+	}
+	w := phaseWords[raftLike(t.run.Protocol)]
+	add(detect, "noticing", w.detect, began, looked)
+	add(elect, "election", fmt.Sprintf(w.elect, serverName(served.Server)), looked, elected)
+	add(establish, w.short, fmt.Sprintf(w.establish, serverName(served.Server)), elected, served.At)
+	return phases
+}
+
+func raftLike(protocol string) bool { return protocol != lab.ZAB }
+
+// phaseWords are what happens in each phase: ZAB's, and Raft's.
+var phaseWords = map[bool]struct{ detect, elect, short, establish string }{
+	false: {
+		detect:    "Until a server looks for a new leader:",
+		elect:     "Fast leader election: servers exchange votes until a quorum agrees on the one with the newest history; until it names %s:",
+		short:     "discovery + synchronisation",
+		establish: "Discovery of the new epoch and synchronisation of a quorum's histories with that of %s, before it may propose anything:",
+	},
+	true: {
+		detect:    "Until the election timeout of a server has run out:",
+		elect:     "Election: candidates ask for votes until a majority has voted for %s:",
+		short:     "first entry of the term",
+		establish: "%s commits an empty entry of its term, and with it everything before; it takes commands meanwhile:",
+	},
+}
