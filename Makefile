@@ -7,7 +7,7 @@ FUZZTIME ?= 10s
 # Where goroutines share state; the pure cores have none.
 RACE = ./backend/... ./server/... ./storage/... ./transport/... ./admin/... ./cli/... ./mirror/... ./cmd/... ./internal/...
 
-.PHONY: build test race lint fuzz sim bench generate clean
+.PHONY: build test race lint fuzz sim mutants bench generate clean
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w' -o bin/zebu ./cmd/zebu
@@ -39,10 +39,15 @@ fuzz:
 		done; \
 	done
 
-# Simulated ensembles, as many seeds as told; see sim/README.md.
-SEEDS ?= 2000
-sim:
-	$(GO) test ./sim -run TestSeeds -timeout 0 -v -sim.seeds=$(SEEDS)
+# Simulated ensembles on all cores for as long as told, or the seeds told; see sim/README.md.
+MINUTES ?= 10
+SEEDS ?=
+sim: build
+	bin/zebu sim $(if $(SEEDS),--seeds $(SEEDS),--minutes $(MINUTES)) --shrink
+
+# Puts back one bug after the other and looks for scenarios and seeds that see it: half an hour.
+mutants:
+	$(GO) test -tags mutants ./sim -run 'TestDisastersSeeTheirBugs|TestMutants' -timeout 0 -v
 
 bench: build
 	$(GO) run ./bench compare --out bench/RESULTS.md

@@ -15,6 +15,12 @@ type Result struct {
 	Unsearched int  // nodes whose history was too entangled to be checked for linearizability in time
 }
 
+// String says what a run was like, in one line.
+func (r *Result) String() string {
+	return fmt.Sprintf("hash %016x, %d events, %v, %d transactions, %d replies, recovery in %v, %v",
+		r.Hash, r.Steps, r.Virtual, r.Commits, r.Replies, r.Recovery, r.Counts)
+}
+
 // Run is the run that a seed stands for. trace, if not nil, is told what happens.
 func Run(seed uint64, trace func(format string, args ...any)) Result { return NewPlan(seed).Run(trace) }
 

@@ -16,7 +16,7 @@ func password(id proto.SessionID) []byte {
 type script struct {
 	*World
 	t    testing.TB
-	last tail
+	last Tail
 }
 
 // play starts an ensemble whose clients are connected and ask for nothing.
@@ -28,13 +28,14 @@ func play(t testing.TB, seed uint64, change func(o *Options)) *script {
 		change(&o)
 	}
 	s := &script{World: NewWorld(seed, o), t: t}
-	s.trace = s.last.add
+	s.last.Size = *lastFlag
+	s.trace = s.last.Add
 	t.Cleanup(func() {
 		if !t.Failed() {
 			return
 		}
-		for i := range s.last.lines {
-			t.Log(s.last.lines[(s.last.next+i)%len(s.last.lines)])
+		for _, line := range s.last.Lines() {
+			t.Log(line)
 		}
 	})
 	for _, c := range s.clients {

@@ -2,98 +2,42 @@ package sim
 
 import (
 	"flag"
-	"fmt"
 	"runtime"
-	"sync"
 	"testing"
-	"time"
 )
 
 var (
 	seedFlag  = flag.Uint64("sim.seed", 0, "run this seed only")
-	seedsFlag = flag.Uint64("sim.seeds", 25, "run so many seeds")
+	seedsFlag = flag.Uint64("sim.seeds", 100, "run so many seeds")
 	fromFlag  = flag.Uint64("sim.from", 1, "the first of them")
-	lastFlag  = flag.Int("sim.last", 400, "lines of the trace to show of a failure; -1 all")
+	lastFlag  = flag.Int("sim.last", 400, "lines of the trace to show of a failure; 0 all")
 )
-
-// tail keeps the last lines of a trace.
-type tail struct {
-	lines []string
-	next  int
-}
-
-func (t *tail) add(format string, args ...any) {
-	line := fmt.Sprintf(format, args...)
-	if *lastFlag < 0 || len(t.lines) < *lastFlag {
-		t.lines = append(t.lines, line)
-		return
-	}
-	t.lines[t.next] = line
-	t.next = (t.next + 1) % len(t.lines)
-}
 
 // explain runs a seed again and shows how it came to fail.
 func explain(t *testing.T, seed uint64) {
-	var last tail
-	r := Run(seed, last.add)
-	for i := range last.lines {
-		t.Log(last.lines[(last.next+i)%len(last.lines)])
+	last := &Tail{Size: *lastFlag}
+	r := Run(seed, last.Add)
+	for _, line := range last.Lines() {
+		t.Log(line)
 	}
-	t.Errorf("%v\nrerun: go test ./sim -run TestSeeds -sim.seed=%d -v", r.Err, seed)
+	t.Errorf("%v\nrerun: zebu sim --seed %d, or go test ./sim -run TestSeeds -sim.seed=%d -v", r.Err, seed, seed)
 }
 
 // TestSeeds runs seeds until one fails.
 func TestSeeds(t *testing.T) {
 	if *seedFlag != 0 {
 		r := Run(*seedFlag, nil)
-		t.Logf("seed %d: hash %016x, %d events, %v, %d transactions, %d replies, %v", *seedFlag, r.Hash, r.Steps, r.Virtual, r.Commits, r.Replies, r.Counts)
+		t.Logf("seed %d: %v", *seedFlag, &r)
 		if r.Err != nil {
 			explain(t, *seedFlag)
 		}
 		return
 	}
-	var mu sync.Mutex
-	next, failed, slowest := *fromFlag, uint64(0), uint64(0)
-	total := Result{Counts: map[string]int{}}
-	start := time.Now()
-	var all sync.WaitGroup
-	for range max(1, runtime.GOMAXPROCS(0)) {
-		all.Go(func() {
-			for {
-				mu.Lock()
-				seed := next
-				next++
-				stop := failed != 0 || seed >= *fromFlag+*seedsFlag
-				mu.Unlock()
-				if stop {
-					return
-				}
-				r := Run(seed, nil)
-				mu.Lock()
-				if r.Err != nil {
-					failed = seed
-				}
-				total.Steps += r.Steps
-				total.Virtual += r.Virtual
-				total.Commits += r.Commits
-				total.Replies += r.Replies
-				if r.Recovery > total.Recovery {
-					total.Recovery, slowest = r.Recovery, seed
-				}
-				total.Unsearched += r.Unsearched
-				for k, n := range r.Counts {
-					total.Counts[k] += n
-				}
-				mu.Unlock()
-			}
-		})
-	}
-	all.Wait()
-	t.Logf("%d seeds, %d events, %v, %d transactions, %d replies, %v, %d not searched, in %v",
-		min(next-*fromFlag, *seedsFlag), total.Steps, total.Virtual, total.Commits, total.Replies, total.Counts, total.Unsearched, time.Since(start))
-	t.Logf("the slowest recovery took %v, in seed %d", total.Recovery, slowest)
-	if failed != 0 {
-		explain(t, failed)
+	h := Hunt{From: *fromFlag, To: *fromFlag + *seedsFlag - 1, Workers: runtime.GOMAXPROCS(0)}
+	total := h.Run()
+	t.Log(total, total.Counts)
+	if total.Failed != 0 {
+		explain(t, total.Failed)
 	}
 }
 
@@ -104,6 +48,16 @@ func TestSameSeedSameRun(t *testing.T) {
 		if a.Hash != b.Hash || a.Steps != b.Steps {
 			t.Errorf("seed %d: hash %016x after %d events, then %016x after %d", seed, a.Hash, a.Steps, b.Hash, b.Steps)
 		}
+	}
+}
+
+// TestPlanFromArguments checks that a plan that was made smaller can be told again.
+func TestPlanFromArguments(t *testing.T) {
+	p := NewPlan(7)
+	p.Keep([]int{1, 3})
+	p.Noise, p.Options.Clients = 2, 1
+	if got, want := p.Args(), "--seed 7 --noise 2 --faults '1,3' --clients 1"; got != want {
+		t.Errorf("%s, want %s", got, want)
 	}
 }
 
@@ -123,5 +77,29 @@ func TestPeace(t *testing.T) {
 	}
 	if len(w.check.begins) != 1 || r.Replies < 1000 {
 		t.Errorf("%d epochs, %d replies: %s", len(w.check.begins), r.Replies, w.describe())
+	}
+}
+
+// BenchmarkWorld measures how much virtual time a second of one processor brings, under three loads: five servers and
+// ten clients that think for 20 ms, 200 ms and 2 s between requests.
+func BenchmarkWorld(b *testing.B) {
+	for _, think := range []Time{20 * Millisecond, 200 * Millisecond, 2 * Second} {
+		b.Run(think.String(), func(b *testing.B) {
+			o := DefaultOptions()
+			o.Voters, o.Clients, o.Think, o.Tick, o.SessionTimeout = 5, 10, think, 2000, 10000
+			w := NewWorld(1, o)
+			w.Start()
+			w.RunUntil(10 * Second)
+			steps, commits := w.steps, len(w.check.committed)
+			b.ResetTimer()
+			for range b.N {
+				if !w.RunUntil(w.now + Second) {
+					b.Fatal(w.Err())
+				}
+			}
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "virtual-s/s")
+			b.ReportMetric(float64(w.steps-steps)/float64(b.N), "events/virtual-s")
+			b.ReportMetric(float64(len(w.check.committed)-commits)/float64(b.N), "txns/virtual-s")
+		})
 	}
 }
