@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"io"
 	"math"
 	"net/http"
 	"runtime"
@@ -10,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/prometheus/common/expfmt"
 	"go.uber.org/zap"
 
 	"zebu/internal/metrics"
@@ -29,14 +31,33 @@ func NewMetrics(o MetricsOptions) (*Server, error) {
 	return listen("Prometheus endpoint", o.Addr, o.Log, 0, MetricsHandler(o))
 }
 
-// MetricsHandler returns what the Prometheus endpoint serves: /metrics.
-func MetricsHandler(o MetricsOptions) http.Handler {
+func (o MetricsOptions) registry() *prometheus.Registry {
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(&collector{o.Report})
 	if o.ExportJVM {
 		reg.MustRegister(collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collectors.NewGoCollector(),
 			jvmCollector{})
 	}
+	return reg
+}
+
+// MetricsWriter returns a function that writes what MetricsHandler serves, for another endpoint to add to what it has.
+func MetricsWriter(o MetricsOptions) func(io.Writer) error {
+	reg := o.registry()
+	return func(w io.Writer) error {
+		families, err := reg.Gather()
+		for _, f := range families {
+			if _, err := expfmt.MetricFamilyToText(w, f); err != nil {
+				return err
+			}
+		}
+		return err
+	}
+}
+
+// MetricsHandler returns what the Prometheus endpoint serves: /metrics.
+func MetricsHandler(o MetricsOptions) http.Handler {
+	reg := o.registry()
 	scrape := promhttp.HandlerFor(reg, promhttp.HandlerOpts{
 		ErrorHandling: promhttp.ContinueOnError, MaxRequestsInFlight: maxAtOnce, Timeout: answerTimeout,
 	})

@@ -2,8 +2,11 @@ package conf
 
 import (
 	"fmt"
+	"math"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 )
 
 // derive fills in the values that follow from others, and corrects those that ZooKeeper corrects, with a warning.
@@ -49,6 +52,7 @@ func atLeast(l *loader, key string, p *int, least int) {
 func (l *loader) check() {
 	l.checkPaths()
 	l.checkPorts()
+	l.checkEtcd()
 	l.checkSessions()
 	l.checkAuth()
 	l.checkWords()
@@ -82,6 +86,7 @@ func (l *loader) checkPorts() {
 	}{
 		{client.Addr, "clientPort", "clientPortAddress"},
 		{client.SecureAddr, "secureClientPort", "secureClientPortAddress"},
+		{l.c.Etcd.Addr, "etcd.clientPort", "etcd.clientPortAddress"},
 	} {
 		if _, given := l.c.settings[p.key]; given && !p.addr.IsSet() && !l.bad[p.port] {
 			l.refuse(p.key, "is set but "+p.port+" is not")
@@ -89,6 +94,34 @@ func (l *loader) checkPorts() {
 	}
 	if !client.Addr.IsSet() && !client.SecureAddr.IsSet() && !l.bad["clientPort"] && !l.bad["secureClientPort"] && len(l.errs) == 0 {
 		l.fail(Source{}, "clientPort", "", "is not set: expected a port number, usually 2181, else no client could connect")
+	}
+}
+
+// checkEtcd reads what automatic compaction keeps, as etcd's flags are read.
+func (l *loader) checkEtcd() {
+	e := &l.c.Etcd
+	if e.Addr.IsSet() && e.Addr.Host == "" {
+		e.Addr.Host = "127.0.0.1"
+	}
+	const key = "etcd.autoCompactionRetention"
+	text := e.retention
+	if text == "" || l.bad["etcd.autoCompactionMode"] {
+		return
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	if e.mode == "revision" {
+		if err != nil || n < 0 {
+			l.refuse(key, "expected a number of revisions")
+		}
+		e.Keep = max(0, n)
+		return
+	}
+	if err == nil && n >= 0 && n <= math.MaxInt64/int64(time.Hour) {
+		e.Period = time.Duration(n) * time.Hour
+		return
+	}
+	if e.Period, err = time.ParseDuration(text); err != nil || e.Period < 0 {
+		l.refuse(key, "expected hours, or a time such as 90m")
 	}
 }
 

@@ -239,7 +239,7 @@ nio.numWorkerThreads=4
 authProvider.1=com.example.Mine
 4lw.commands.whitelist=ruok,abcd
 ssl.keyStore.password=hush
-etcd.clientPort=2379
+etcd.clientPorts=2379
 zebu.nothing=1
 admin.forceHttps=true
 jvm.pause.monitor=true
@@ -269,7 +269,7 @@ portUnification=true
 		"zoo.cfg:13: authProvider.1: not supported: com.example.Mine",
 		`zoo.cfg:14: 4lw.commands.whitelist: "abcd" is not`,
 		"zoo.cfg:15: ssl.keyStore.password: not supported yet: TLS",
-		"zoo.cfg:16: etcd.clientPort: not supported yet: the etcd API",
+		"zoo.cfg:16: etcd.clientPorts: unknown; did you mean etcd.clientPort?",
 		"zoo.cfg:17: zebu.nothing: unknown",
 		"zoo.cfg:18: admin.forceHttps: not supported yet: TLS",
 		"zoo.cfg:18: admin.forceHttps: the AdminServer stays off",

@@ -32,6 +32,7 @@ type Config struct {
 	Admin    Admin
 	Metrics  Metrics
 	Quorum   Quorum
+	Etcd     Etcd
 
 	// TickTime (tickTime) is the unit of session expiry and of the limits that count ticks.
 	TickTime proto.Millis
@@ -57,6 +58,26 @@ type Client struct {
 	KeepAlive bool
 	// HandshakeTimeout (nio.sessionlessCnxnTimeout) is how long a connection may stay without a session.
 	HandshakeTimeout time.Duration
+}
+
+// Etcd is the etcd API. Its limits mean what etcd's flags of like names do.
+type Etcd struct {
+	Addr HostPort // etcd.clientPort and etcd.clientPortAddress; not set: the API is off
+	// Quota (etcd.quotaBytes) bounds the bytes of keys, values and their history; 0: etcd's default of 2 GiB, -1: no bound.
+	Quota int64
+	// Period and Keep say how long, or how many revisions of, history is kept; if both are 0, all until somebody compacts it.
+	Period time.Duration
+	Keep   int64
+
+	// AuthToken (etcd.authToken) is the kind of tokens that users get: "simple", or "jwt," with its options.
+	AuthToken string
+
+	MaxRequest int // etcd.maxRequestBytes: the largest request
+	MaxTxnOps  int // etcd.maxTxnOps: operations in a transaction
+
+	// mode (etcd.autoCompactionMode) says what retention (etcd.autoCompactionRetention) counts: a time ("periodic"; a number
+	// alone is hours), or revisions.
+	mode, retention string
 }
 
 // Session bounds what clients may negotiate.

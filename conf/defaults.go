@@ -37,6 +37,7 @@ func javaDefaults() *Config {
 		ObserverElectionDelay: 200 * ms, LeaderNoDelay: true, FollowerNoDelay: true,
 		SASLServerSection: "QuorumServer", SASLLearnerSection: "QuorumLearner",
 	}
+	c.Etcd = Etcd{mode: "periodic", AuthToken: "simple", MaxRequest: 3 << 19, MaxTxnOps: 128}
 	c.props, c.settings = map[string]Setting{}, map[string]Setting{}
 	return c
 }

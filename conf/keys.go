@@ -59,7 +59,7 @@ func isSecret(name string) bool {
 }
 
 // honoured are the keys that do something, in the order in which the effective configuration prints them.
-var honoured = join(clientKeys, storageKeys, treeKeys, authKeys, reportKeys, throttleKeys, quorumKeys, quorumTuning)
+var honoured = join(clientKeys, storageKeys, treeKeys, authKeys, reportKeys, throttleKeys, quorumKeys, quorumTuning, etcdKeys)
 
 var clientKeys = []keyDef{
 	{name: "dataDir", value: func(c *Config) value { return pathValue{&c.DataDir} }},
@@ -211,6 +211,17 @@ var quorumTuning = []keyDef{
 	{name: "follower.nodelay", scope: bare, value: func(c *Config) value { return boolValue{&c.Quorum.FollowerNoDelay} }},
 	{name: "forceSnapshotSync", scope: asProperty, value: func(c *Config) value { return boolValue{&c.Quorum.ForceSnapshotSync} }},
 	{name: "zebu.sync.quorum", scope: ours, value: func(c *Config) value { return boolValue{&c.Quorum.SyncQuorum} }},
+}
+
+var etcdKeys = []keyDef{
+	{name: "etcd.clientPort", scope: ours, value: func(c *Config) value { return portValue{&c.Etcd.Addr} }},
+	{name: "etcd.clientPortAddress", scope: ours, value: func(c *Config) value { return hostValue{&c.Etcd.Addr} }},
+	{name: "etcd.quotaBytes", scope: ours, value: func(c *Config) value { return scaled(&c.Etcd.Quota, -1, 1) }},
+	{name: "etcd.autoCompactionMode", scope: ours, value: func(c *Config) value { return enumValue{&c.Etcd.mode, []string{"periodic", "revision"}} }},
+	{name: "etcd.autoCompactionRetention", scope: ours, value: func(c *Config) value { return textValue{&c.Etcd.retention} }},
+	{name: "etcd.maxRequestBytes", scope: ours, value: func(c *Config) value { return whole(&c.Etcd.MaxRequest, 1) }},
+	{name: "etcd.authToken", scope: ours, value: func(c *Config) value { return textValue{&c.Etcd.AuthToken} }},
+	{name: "etcd.maxTxnOps", scope: ours, value: func(c *Config) value { return whole(&c.Etcd.MaxTxnOps, 1) }},
 }
 
 func join(lists ...[]keyDef) []keyDef {

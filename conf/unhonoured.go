@@ -104,8 +104,6 @@ var unhonoured = []keyDef{
 	{name: "request.timeout", scope: asProperty, silent: true, note: "is a client's property"},
 	{name: "test.allowDiscontinuousProposals", scope: asProperty, note: "not supported: it disables a check in ZooKeeper's own tests"},
 	{name: "testingonly.initialZxid", scope: asProperty, note: "not supported: it serves ZooKeeper's own tests"},
-	{name: "etcd.clientPort", scope: ours, note: "not supported yet: the etcd API comes with a later version"},
-	{name: "etcd.clientPortAddress", scope: ours, note: "not supported yet: the etcd API comes with a later version"},
 
 	{name: "requestThrottleLimit", scope: asProperty, note: guideOnly + "request_throttle_max_requests"},
 	{name: "requestThrottleStallTime", scope: asProperty, note: guideOnly + "request_throttle_stall_time"},

@@ -22,7 +22,8 @@ type Node interface {
 	// ReadPoint returns once this server has applied all that was committed anywhere when it was called.
 	ReadPoint(ctx context.Context) error
 	// Read calls f with the state, which stays as it is until f returns. f must be brief, keep nothing and change nothing;
-	// a [mvcc.Read] that it starts is finished outside.
+	// a [mvcc.Read] that it starts is finished outside. A server that has no state, because it has lost its own and no leader has
+	// sent it another one yet, or because it stops, does not call f.
 	Read(f func(*mvcc.Store))
 	// OpenWatches opens a stream of watches.
 	OpenWatches() Watches

@@ -67,7 +67,9 @@ func (s *Server) read(ctx context.Context, r mvcc.Message, f func(*mvcc.Store) e
 	if err != nil {
 		return err
 	}
+	err = mvcc.ErrNoLeader // unless there is a state to look at
 	s.Node.Read(func(state *mvcc.Store) {
+		err = nil
 		if s.Authenticator != nil {
 			if err = s.Authenticator.Permit(state, c.user, c.revision, r); err != nil {
 				return

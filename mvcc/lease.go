@@ -51,6 +51,9 @@ func (s *Store) Leases() []Lease {
 	return list
 }
 
+// NumLeases is the number of leases.
+func (s *Store) NumLeases() int { return len(s.leases) }
+
 // Lease looks one lease up.
 func (s *Store) Lease(id LeaseID) (Lease, bool) {
 	l, ok := s.leases[id]

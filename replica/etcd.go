@@ -254,6 +254,9 @@ func (k *keyspace) adopt(o *keyspace, applied proto.Zxid) {
 		return
 	}
 	k.store, k.waiting = o.store, o.waiting
+	if k.hub == nil {
+		k.hub = mvcc.NewHub(o.store.Revision())
+	}
 	k.hub.Reset(o.store.Revision())
 }
 

@@ -368,10 +368,15 @@ func (m *Member) ownExtensions() proto.Extensions {
 	return 0
 }
 
+// SharesEtcd says whether another server has said that it has an etcd key space, as this one has.
+func (m *Member) SharesEtcd(with proto.ServerID) bool {
+	return m.r.opt.Etcd && m.extensions[with]&proto.ExtEtcd != 0
+}
+
 // view returns the state as it is now, for a learner.
 func (m *Member) view(to proto.ServerID) View {
 	v := View{To: to, Image: m.r.Image()}
-	if store := m.r.kv.store; store != nil && m.extensions[to]&proto.ExtEtcd != 0 {
+	if store := m.r.kv.store; store != nil && m.SharesEtcd(to) {
 		v.Etcd, v.Mark, v.Tail = true, store.TakeMark(), m.r.EtcdTail()
 	}
 	return v

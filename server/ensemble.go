@@ -61,6 +61,9 @@ type ensemble struct {
 	dialed   chan dialed
 	loaded   chan loaded
 	answers  chan answer
+	views    []snapshotView // behind SNAP messages that are about to be sent
+	shared   []*sharedSpace // of this role's
+	staged   *space         // that came with a leader's snapshot, to be installed with it
 	closing  sync.WaitGroup // links that are being closed, and whoever has something for the channels above
 	ports    sync.WaitGroup // listeners that are being closed
 
@@ -85,6 +88,7 @@ type loaded struct {
 	link   *transport.Link
 	zxid   proto.Zxid
 	loader *replica.Loader
+	space  *space // the key space of the etcd API that came with it
 	err    error
 }
 
@@ -196,6 +200,8 @@ func (e *ensemble) run(ctx context.Context, tick <-chan time.Time) error {
 			later = func() error { e.snapshotLoaded(ld); return nil }
 		case a := <-e.answers:
 			later = func() error { e.m.LogAnswer(a.query, a.answer); return nil }
+		case err := <-l.s.stuck:
+			return err
 		}
 		l.s.rep.LendBuffer(l.out[:0])
 		e.advance()
@@ -326,6 +332,7 @@ func (e *ensemble) deliver() error {
 		var err error
 		l.s.state.Lock()
 		more, err = e.m.Deliver(applyChunk)
+		e.takeViews()
 		l.deliver()
 		l.s.state.Unlock()
 		if err != nil {
@@ -431,27 +438,38 @@ func (e *ensemble) writeOther(w *zab.Write) {
 		e.l.log.do(func() error { return e.files.SaveSeen(text) }, wrote)
 	case zab.InstallSnapshot:
 		img := e.m.Staged()
-		e.l.log.do(func() error { return e.install(img) }, func() error { return e.replaced(nil) })
+		staged := e.staged
+		e.staged = nil
+		e.l.log.do(func() error { return e.install(img, staged) }, func() error { return e.replaced(nil, staged) })
 	case zab.Truncate:
 		e.truncate(w.Zxid)
 	}
 }
 
 // install makes the leader's snapshot the history on disk.
-func (e *ensemble) install(img *replica.Image) error {
+func (e *ensemble) install(img *replica.Image, staged *space) error {
 	e.s.snapshotting.Lock() // one of the state before must not be finished later
 	defer e.s.snapshotting.Unlock()
 	if _, err := e.s.writeSnapshot(img); err != nil {
 		return fmt.Errorf("the leader's snapshot: %w", err)
 	}
-	return e.s.store.SetAside(img.Zxid())
+	if err := e.s.store.SetAside(img.Zxid()); err != nil {
+		return err
+	}
+	if staged != nil {
+		return e.s.etcd.setCurrent(staged)
+	}
+	return nil
 }
 
 // replaced tells the member that its new state is durable, or what has been read back.
-func (e *ensemble) replaced(state *replica.Replica) error {
+func (e *ensemble) replaced(state *replica.Replica, staged *space) error {
 	e.s.state.Lock()
 	defer e.s.state.Unlock()
 	e.m.Wrote(state)
+	if staged != nil {
+		e.s.etcd.replace(staged)
+	}
 	e.txns = e.s.rep.Counts().Transactions
 	return nil
 }
@@ -488,6 +506,6 @@ func (e *ensemble) truncate(z proto.Zxid) {
 			q.do(func() error { q.skip = false; return nil }, func() error { return nil })
 			return nil
 		}
-		return e.replaced(state)
+		return e.replaced(state, nil)
 	})
 }

@@ -14,12 +14,14 @@ const (
 	itemRequest itemKind = iota
 	itemConnect
 	itemGone // the connection's reader has ended
+	itemCall // of the etcd API
 )
 
 // item is one thing for the loop to do. Its body lies in the inbox's arena and is valid until the next take.
 type item struct {
 	kind itemKind
 	c    *conn
+	call *etcdCall
 	req  replica.Request
 }
 

@@ -213,6 +213,7 @@ func (e *ensemble) closeLinks(reason error) {
 	}
 	clear(e.links)
 	clear(e.peers)
+	e.closeShared()
 	if l := e.listener; l != nil {
 		e.listener = nil
 		e.ports.Go(l.Close)
@@ -312,12 +313,16 @@ func (e *ensemble) greet(link *transport.Link, first *proto.QuorumPacket) (proto
 // load reads a snapshot that comes over a link, beside the state.
 func (e *ensemble) load(link *transport.Link, r *bufio.Reader, z proto.Zxid) {
 	loader := e.m.NewLoader()
+	withEtcd := e.m.SharesEtcd(e.m.Leader())
 	e.closing.Go(func() {
-		err := storage.DecodeSnapshot(r, loader)
-		if err == nil {
-			err = readSignature(r)
+		ld := loaded{link: link, zxid: z, loader: loader}
+		if ld.err = storage.DecodeSnapshot(r, loader); ld.err == nil {
+			ld.err = readSignature(r)
 		}
-		e.loaded <- loaded{link, z, loader, err}
+		if ld.err == nil && withEtcd {
+			ld.space, ld.err = e.s.etcd.receive(r, z)
+		}
+		e.loaded <- ld
 	})
 }
 
@@ -336,22 +341,30 @@ func readSignature(r io.Reader) error {
 func (e *ensemble) snapshotLoaded(ld loaded) {
 	id, ok := e.peers[ld.link]
 	if !ok {
-		return // the link is gone
+		e.stage(nil, ld.space) // the link is gone
+		return
+	}
+	if ld.space != nil {
+		ld.loader.Etcd = ld.space.store
 	}
 	if ld.err == nil {
 		ld.err = e.m.SnapshotLoaded(ld.loader, ld.zxid)
 	}
 	if ld.err != nil {
+		e.stage(nil, ld.space)
 		e.drop(id, ld.err)
 		e.m.LinkDown(id, ld.err)
 		return
 	}
+	e.stage(ld.space, nil)
 	ld.link.Resume()
 }
 
 // send hands messages to links, in their order.
 func (e *ensemble) send(messages []zab.Message) {
-	views := e.m.TakeViews() // none of them is for a later SNAP
+	views := e.views // none of them is for a later SNAP
+	e.views = nil
+	e.closeUnsent(views, messages)
 	if len(messages) == 0 {
 		return
 	}
@@ -374,8 +387,8 @@ func (e *ensemble) send(messages []zab.Message) {
 			link.SetTimeout(e.ticks(e.s.cfg.Quorum.SyncLimit))
 		case proto.PacketSnap:
 			e.flush(m.To)
-			at := slices.IndexFunc(views, func(v replica.View) bool { return v.To == m.To })
-			link.Stream(snapshotStream{views[at].Image}) // there is one for each SNAP
+			at := slices.IndexFunc(views, func(v snapshotView) bool { return v.To == m.To })
+			link.Stream(snapshotStream{views[at]}) // there is one for each SNAP
 		}
 	}
 	for id := range e.outbox {
@@ -405,16 +418,21 @@ func (e *ensemble) flush(id proto.ServerID) {
 }
 
 // snapshotStream writes a snapshot as it goes over a quorum link.
-type snapshotStream struct{ img *replica.Image }
+type snapshotStream struct{ view snapshotView }
 
 // WriteTo implements [io.WriterTo].
 func (s snapshotStream) WriteTo(w io.Writer) (int64, error) {
 	c := countingWriter{w: bufio.NewWriterSize(w, 256<<10)}
-	if err := storage.EncodeSnapshot(&c, s.img); err != nil {
+	if err := storage.EncodeSnapshot(&c, s.view.Image); err != nil {
 		return c.n, err
 	}
 	if _, err := c.Write(proto.AppendStr(nil, snapshotSignature)); err != nil {
 		return c.n, err
+	}
+	if s.view.etcd != nil {
+		if err := s.view.etcd.write(&c); err != nil {
+			return c.n, err
+		}
 	}
 	return c.n, c.w.Flush()
 }

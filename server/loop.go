@@ -132,6 +132,8 @@ func (l *loop) run(ctx context.Context) error {
 			}
 		case <-tick.C:
 			l.tick()
+		case err := <-l.s.stuck:
+			return err
 		}
 		if err := l.turn(done); err != nil {
 			return err
@@ -213,6 +215,12 @@ func (l *loop) plan(items []item) {
 			rep.Disconnect(&it.c.rc)
 			l.s.state.Unlock()
 			it.c.settle()
+		case itemCall:
+			if l.e != nil {
+				l.e.m.Call(&it.call.Call)
+			} else {
+				rep.Call(&it.call.Call)
+			}
 		}
 	}
 }
@@ -283,6 +291,12 @@ func (l *loop) deliver() {
 	outs, buf := l.s.rep.Outputs()
 	l.s.auditEnded()
 	l.s.countFired()
+	if e := l.s.etcd; e != nil && e.space != nil {
+		if out := l.s.rep.TakeEtcdDeliveries(); len(out) > 0 {
+			e.deliver(l.s.rep.EtcdHub(), out)
+		}
+		e.take()
+	}
 	if len(outs) == 0 {
 		return
 	}
@@ -317,6 +331,7 @@ func (l *loop) finish() {
 	}
 	clear(l.audited)
 	l.audited = l.audited[:0]
+	l.s.answerCalls()
 	l.s.signalRoom()
 }
 
@@ -406,6 +421,7 @@ func (l *loop) maybeSnapshot() {
 		if _, err := l.s.writeSnapshot(img); err != nil {
 			l.s.log.Error("snapshot failed; the one before stays in force", zap.Stringer("zxid", img.Zxid()), zap.Error(err))
 		}
+		l.s.syncEtcd() // so that no more of the log is needed at a start than for the tree
 	})
 }
 

@@ -17,6 +17,7 @@ import (
 	"zebu/internal/audit"
 	"zebu/internal/metrics"
 	"zebu/internal/vfs"
+	"zebu/mvcc"
 	"zebu/proto"
 	"zebu/replica"
 	"zebu/status"
@@ -35,6 +36,8 @@ type Options struct {
 	Metrics *metrics.Server // nil for private ones
 	Version status.Version
 	FS      vfs.FS // nil for the operating system's
+	// Authority is that of [mvcc.Options], for the etcd API; nil: no users.
+	Authority func(*mvcc.Store) (mvcc.Authority, error)
 }
 
 // Server is one server, standalone or of an ensemble.
@@ -45,6 +48,8 @@ type Server struct {
 	start time.Time // origin of the monotonic clock
 
 	store *storage.Store
+	etcd  *etcd      // nil without the etcd API
+	stuck chan error // why the etcd key space cannot go on
 	loop  *loop
 	auth  authenticator
 	users saslUsers
@@ -116,6 +121,10 @@ func New(opt Options) (*Server, error) {
 	var err error
 	if s.users, err = loadSASL(&s.cfg.Auth, s.log); err != nil {
 		return nil, err
+	}
+	if s.cfg.Etcd.Addr.IsSet() {
+		s.etcd = newEtcd(s, opt.Authority)
+		s.stuck = s.etcd.failed
 	}
 	disk, err := s.restore(opt.FS)
 	if err != nil {
@@ -220,6 +229,8 @@ func replicaOptions(cfg *conf.Config) replica.Options {
 		ReapInterval:      proto.Millis(cfg.Tree.ContainerCheck.Milliseconds()),
 		ReapPerCheck:      cfg.Tree.ContainerPerMinute,
 		QuorumSync:        cfg.Quorum.SyncQuorum,
+		Etcd:              cfg.Etcd.Addr.IsSet(),
+		Compact:           replica.Compaction{Period: millis(cfg.Etcd.Period), Keep: cfg.Etcd.Keep},
 		Znode: znode.Options{
 			ExtendedTypes: cfg.Tree.ExtendedTypes, Emulate353TTL: cfg.Tree.Emulate353TTL, NoDigest: !cfg.Tree.Digest,
 			SkipACL: cfg.Tree.SkipACL, Reconfig: cfg.Quorum.Reconfig, EnforceQuota: cfg.Tree.EnforceQuota, EmptyCloseSession: !cfg.Session.CloseTxn,
@@ -261,15 +272,19 @@ func (s *Server) restore(fsys vfs.FS) (disk replica.Disk, err error) {
 	if err != nil {
 		return disk, err
 	}
+	lost, err := s.restoreEtcd(info)
+	if err != nil {
+		return disk, err
+	}
 	if member {
 		if err := s.readEpochs(&disk); err != nil {
 			return disk, err
 		}
-		disk.Lost = info.LastZxid < 0
+		disk.Lost = lost || info.LastZxid < 0
 	} else if err := s.rep.Lead(); err != nil {
 		return disk, err
 	}
-	if !info.HasSnapshot && !disk.Lost || s.rep.Counts().Orphans > 0 {
+	if !info.HasSnapshot && info.LastZxid >= 0 || s.rep.Counts().Orphans > 0 {
 		// A log without a snapshot is refused at the next start: it might be what is left of a lost directory. And the log
 		// to come is about a state without orphans.
 		if _, err := s.store.WriteSnapshot(s.rep.Image()); err != nil {
@@ -285,6 +300,25 @@ func (s *Server) restore(fsys vfs.FS) (disk replica.Disk, err error) {
 		zap.Int("transactions", info.Txns), zap.Int("znodes", s.rep.Tree().NodeCount()),
 		zap.Int("sessions", s.rep.Sessions().Len()), zap.Duration("took", time.Since(start)))
 	return disk, nil
+}
+
+// restoreEtcd brings the key space of the etcd API to the same transaction, if there is one. A member that finds it lost gets
+// it from the leader.
+func (s *Server) restoreEtcd(info storage.Restored) (lost bool, err error) {
+	if s.etcd == nil {
+		return false, nil
+	}
+	err = s.etcd.restore(info)
+	switch {
+	case errors.Is(err, errSpaceLost) && s.cfg.Distributed():
+		s.log.Error("this server takes no part in votes until the leader has sent it its state", zap.Error(err))
+		return true, nil
+	case errors.Is(err, errSpaceLost):
+		return false, fmt.Errorf("%w (put a copy of %s back that is not older than the oldest log; or, to begin with an empty key space, remove it)", err, s.etcd.root)
+	case err != nil || s.cfg.Distributed():
+		return false, err
+	}
+	return false, s.etcd.confirmAll()
 }
 
 // readEpochs reads the epoch files. Without them, the epochs are that of the last transaction (spec 8.7).
@@ -334,15 +368,27 @@ func (s *Server) Run(ctx context.Context) error {
 	logDone.Go(s.loop.runLog)
 	s.tasks.Go(func() { s.accept(s.listener) })
 	s.tasks.Go(s.purge)
+	if s.etcd != nil {
+		s.etcd.run()
+	}
 	err := s.loop.run(ctx)
 	s.stop()
 	logDone.Wait()
 	s.tasks.Wait()
-	return errors.Join(err, s.store.Close())
+	return errors.Join(err, s.closeEtcd(), s.store.Close())
 }
 
 // Close releases what New opened, for a server that is not to be run.
-func (s *Server) Close() error { return errors.Join(s.listener.Close(), s.store.Close()) }
+func (s *Server) Close() error {
+	return errors.Join(s.listener.Close(), s.closeEtcd(), s.store.Close())
+}
+
+func (s *Server) closeEtcd() error {
+	if s.etcd == nil {
+		return nil
+	}
+	return s.etcd.close()
+}
 
 // stop ends every connection and every goroutine but the log's.
 func (s *Server) stop() {

@@ -43,6 +43,20 @@ func (s *Server) writeSnapshot(img *replica.Image) (storage.SnapshotInfo, error)
 	return info, nil
 }
 
+// syncEtcd makes the key space of the etcd API durable, if there is one, and says whether it is.
+func (s *Server) syncEtcd() bool {
+	if s.etcd == nil {
+		return true
+	}
+	if err := s.etcd.sync(); err != nil {
+		if !s.ending.Load() {
+			s.log.Error("the etcd key space was not synced", zap.Error(err))
+		}
+		return false
+	}
+	return true
+}
+
 // purge removes old snapshots and logs at every interval (autopurge).
 func (s *Server) purge() {
 	interval, keep := s.cfg.Snapshot.PurgeInterval, s.cfg.Snapshot.Retain
@@ -52,7 +66,9 @@ func (s *Server) purge() {
 	t := time.NewTicker(interval)
 	defer t.Stop()
 	for {
-		if err := s.store.Purge(keep); err != nil {
+		if !s.syncEtcd() {
+			s.log.Warn("old logs are kept, for the etcd key space may need them")
+		} else if err := s.store.Purge(keep); err != nil {
 			s.log.Warn("purge of old snapshots and logs failed", zap.Error(err))
 		}
 		select {

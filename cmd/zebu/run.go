@@ -22,7 +22,13 @@ import (
 func (l launch) run(ctx context.Context) error {
 	roomToBlock()
 	restored := restoring()
-	s, err := server.New(server.Options{Config: l.cfg, Log: l.log, Metrics: metrics.New(), Version: reportedVersion()})
+	keeper, err := l.etcdUsers()
+	if err != nil {
+		return &exitError{exitInvalid, err}
+	}
+	s, err := server.New(server.Options{
+		Config: l.cfg, Log: l.log, Metrics: metrics.New(), Version: reportedVersion(), Authority: keeper.Authority,
+	})
 	restored()
 	if err != nil {
 		return &exitError{startCode(err), err}
@@ -31,13 +37,19 @@ func (l launch) run(ctx context.Context) error {
 	if err != nil {
 		return &exitError{exitAdmin, errors.Join(err, s.Close())}
 	}
-	l.announce(s.Addr())
+	api, err := l.openEtcd(s, keeper)
+	if err != nil {
+		return &exitError{exitPort, errors.Join(err, s.Close())}
+	}
+	l.announce(s.Addr(), api.addr())
 	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return api.run(ctx) })
 	group.Go(func() error { boundGarbage(ctx); return nil })
 	for _, p := range ports {
 		group.Go(func() error { return p.Run(ctx) })
 	}
 	group.Go(func() error {
+		defer api.stop() // it must not look at a state that is closed
 		if err := s.Run(ctx); err != nil {
 			var port *server.PortError
 			if errors.As(err, &port) {

@@ -89,15 +89,21 @@ func serve(ctx context.Context, l launch) error {
 }
 
 // announce tells how to connect to a server that listens at addr, and where the data lies.
-func (l launch) announce(addr net.Addr) {
+func (l launch) announce(addr, etcd net.Addr) {
 	c := l.cfg
 	address := connectString(c.Client.Addr.Host, addr)
 	data := absolute(c.DataDir)
 	if l.json {
 		l.log.Info("serving", zap.String("address", address), zap.String("dataDir", data), zap.String("dataLogDir", absolute(c.DataLogDir)))
+		if etcd != nil {
+			l.log.Info("serving the etcd API", zap.String("address", connectString(c.Etcd.Addr.Host, etcd)))
+		}
 		return
 	}
 	fmt.Fprintf(l.out, "Serving ZooKeeper clients at %v, data in %s.\nConnect with: zebu cli --server %s\n", addr, data, address)
+	if etcd != nil {
+		fmt.Fprintf(l.out, "Serving etcd clients at %v.\nConnect with: etcdctl --endpoints %s\n", etcd, connectString(c.Etcd.Addr.Host, etcd))
+	}
 	if c.File == "" {
 		fmt.Fprintf(l.out, "Stop with Ctrl-C. 'zebu server --help' tells how to use a zoo.cfg.\n")
 	}

@@ -1,0 +1,97 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"time"
+
+	"zebu/admin"
+	"zebu/auth"
+	"zebu/gateway"
+	"zebu/mvcc"
+	"zebu/server"
+)
+
+// etcdStopGrace is how long requests of etcd clients that are under way may take when the server stops.
+const etcdStopGrace = 2 * time.Second
+
+// etcdNode makes a server what the gateway stands on.
+type etcdNode struct {
+	*server.Server
+	metrics func(io.Writer) error
+}
+
+var _ gateway.Node = (*etcdNode)(nil)
+
+// OpenWatches implements [gateway.Node].
+func (n *etcdNode) OpenWatches() gateway.Watches { return n.Server.OpenWatches() }
+
+// Read implements [gateway.Node].
+func (n *etcdNode) Read(f func(*mvcc.Store)) { n.Server.Read(f) }
+
+// Metrics implements [gateway.Node].
+func (n *etcdNode) Metrics(w io.Writer) error { return n.metrics(w) }
+
+// etcdAPI is the open port of the etcd API; nil if there is none.
+type etcdAPI struct {
+	server   *gateway.Server
+	listener net.Listener
+}
+
+// etcdUsers makes what a server knows of etcd's users besides the replicated state.
+func (l launch) etcdUsers() (*auth.Keeper, error) {
+	k, err := auth.New(auth.Options{Tokens: l.cfg.Etcd.AuthToken, Log: l.log.Named("auth")})
+	if err != nil {
+		return nil, fmt.Errorf("etcd.authToken: %w", err)
+	}
+	return k, nil
+}
+
+// openEtcd opens the port of the etcd API, if it is configured.
+func (l launch) openEtcd(s *server.Server, keeper *auth.Keeper) (*etcdAPI, error) {
+	c := &l.cfg.Etcd
+	if !c.Addr.IsSet() {
+		return nil, nil
+	}
+	node := &etcdNode{s, admin.MetricsWriter(admin.MetricsOptions{Report: s.Report(), Log: l.log, ExportJVM: l.cfg.Metrics.ExportJVM})}
+	ln, err := net.Listen("tcp", c.Addr.String())
+	if err != nil {
+		return nil, fmt.Errorf("the etcd API's port: %w (etcd.clientPort says where)", err)
+	}
+	g, err := gateway.New(gateway.Options{
+		Node: node, Log: l.log.Named("etcd"), Authenticator: keeper.Authenticator(node), MaxRequestBytes: c.MaxRequest, MaxTxnOps: c.MaxTxnOps,
+	})
+	if err != nil {
+		_ = ln.Close()
+		return nil, fmt.Errorf("etcd API: %w", err)
+	}
+	return &etcdAPI{g, ln}, nil
+}
+
+func (a *etcdAPI) addr() net.Addr {
+	if a == nil {
+		return nil
+	}
+	return a.listener.Addr()
+}
+
+// run serves until ctx ends.
+func (a *etcdAPI) run(ctx context.Context) error {
+	if a == nil {
+		return nil
+	}
+	defer context.AfterFunc(ctx, a.stop)()
+	return a.server.Serve(a.listener)
+}
+
+// stop ends all that the gateway does.
+func (a *etcdAPI) stop() {
+	if a == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), etcdStopGrace)
+	defer cancel()
+	a.server.Stop(ctx)
+}

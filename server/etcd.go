@@ -1,0 +1,466 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"go.uber.org/zap"
+
+	"zebu/backend"
+	"zebu/mvcc"
+	"zebu/proto"
+	"zebu/replica"
+	"zebu/storage"
+)
+
+// etcd is the key space of the etcd API: where it is stored, and what its watches and callers wait for. The state itself,
+// [replica.Replica.Etcd], is guarded by the server's state lock.
+//
+// In version-2/etcd of dataDir each state that ever began has a directory of its own: the first one, and one for each snapshot
+// that came from a leader. The file CURRENT names the one that belongs to the snapshots and logs beside it.
+type etcd struct {
+	s    *Server
+	root string
+	opt  mvcc.Options
+
+	space   *space // in use; the loop's, and others' under the state lock
+	closing bool   // nobody may look at it any more
+
+	mu      sync.Mutex // guards the rest
+	work    sync.Cond
+	jobs    []etcdJob
+	writing bool // the committer works on one
+	closed  bool
+
+	streams map[mvcc.StreamID]*watchStream
+	lastID  mvcc.StreamID
+
+	tasks   sync.WaitGroup // the committer, and spaces that are being closed
+	ended   chan struct{}  // closed when the committer has ended
+	catchUp chan struct{}  // hold a token while there is something to do
+	compact chan struct{}
+	lagging atomic.Bool // some watches wait for what is not stored yet
+	failed  chan error  // holds why the key space cannot go on
+}
+
+// space is an open directory and the state in it.
+type space struct {
+	dir     string
+	backend *backend.Backend
+	store   *mvcc.Store
+	views   sync.WaitGroup // that are open
+}
+
+// View implements [mvcc.Storage].
+func (p *space) View() mvcc.View {
+	p.views.Add(1)
+	return &countedView{View: p.backend.View(), done: p.views.Done}
+}
+
+// countedView says when it is closed, which may be done twice.
+type countedView struct {
+	mvcc.View
+	done func()
+}
+
+func (v *countedView) Close() {
+	if v.done != nil {
+		v.View.Close()
+		v.done()
+		v.done = nil
+	}
+}
+
+// close closes the directory once nobody reads from it.
+func (p *space) close() error {
+	p.views.Wait()
+	return p.backend.Close()
+}
+
+// etcdJob is something for the committer: a batch, or what is to be done behind those before it.
+type etcdJob struct {
+	space *space
+	batch *mvcc.Batch
+	then  func()
+}
+
+const currentName = "CURRENT"
+
+// errSpaceLost says that the key space of a server is gone or damaged, or misses transactions that are no longer in the log.
+var errSpaceLost = errors.New("the etcd key space is not whole")
+
+func newEtcd(s *Server, authority func(*mvcc.Store) (mvcc.Authority, error)) *etcd {
+	e := &etcd{
+		s: s, root: filepath.Join(versionDir(s.cfg.DataDir), "etcd"), opt: mvcc.Options{Quota: s.cfg.Etcd.Quota, Authority: authority},
+		streams: map[mvcc.StreamID]*watchStream{}, catchUp: make(chan struct{}, 1), compact: make(chan struct{}, 1), failed: make(chan error, 1),
+		ended: make(chan struct{}),
+	}
+	e.work.L = &e.mu
+	return e
+}
+
+// open opens a directory.
+func (e *etcd) open(dir string) (*space, error) {
+	p := &space{dir: dir}
+	var err error
+	if p.backend, err = backend.Open(dir, e.s.log.Named("etcd")); err != nil {
+		return nil, err
+	}
+	if p.store, err = mvcc.Open(p, e.opt); err != nil {
+		return nil, errors.Join(err, p.close())
+	}
+	return p, nil
+}
+
+// restore opens the key space that belongs to the snapshots and logs, and gives it to the replica, with the transactions that it
+// has not seen. The error wraps errSpaceLost if it cannot be made whole from what is on this disk.
+func (e *etcd) restore(info storage.Restored) error {
+	name, err := os.ReadFile(filepath.Join(e.root, currentName))
+	fresh := errors.Is(err, os.ErrNotExist)
+	switch {
+	case fresh:
+		if err := backend.Remove(e.root); err != nil { // of one that never began
+			return err
+		}
+		name = []byte("0")
+	case err != nil:
+		return err
+	}
+	dir := filepath.Join(e.root, strings.TrimSpace(string(name)))
+	if _, err := os.Stat(dir); err != nil && !fresh {
+		return fmt.Errorf("%w: %w", errSpaceLost, err)
+	}
+	p, err := e.open(dir)
+	if errors.Is(err, mvcc.ErrDamaged) {
+		return fmt.Errorf("%w: %w", errSpaceLost, err)
+	}
+	if err != nil {
+		return err
+	}
+	missed, err := e.missed(p, info, fresh)
+	if err == nil {
+		err = e.s.rep.AttachEtcd(p.store, missed)
+	}
+	if err == nil && fresh {
+		err = e.begin(p)
+	}
+	if err != nil {
+		return errors.Join(err, p.close())
+	}
+	e.space = p
+	return e.removeOthers()
+}
+
+// missed reads the etcd transactions from the logs that the snapshot has and the key space has not.
+func (e *etcd) missed(p *space, info storage.Restored, fresh bool) (txns []replica.EtcdTxn, err error) {
+	applied, snapshot := p.store.Applied(), info.SnapshotZxid
+	switch {
+	case fresh:
+		// No server without a key space has ever taken an etcd transaction.
+		p.store.Advance(max(0, snapshot))
+		return nil, nil
+	case applied >= snapshot:
+		return nil, nil
+	case applied > 0: // before its first sync no log is purged
+		span, err := e.s.store.SpanAround(applied, snapshot, 1<<62)
+		if err != nil {
+			return nil, err
+		}
+		if span.Prev > applied || span.Through < snapshot && span.Next != 0 || span == (storage.Span{}) {
+			return nil, fmt.Errorf("%w: it ends at %v, and the logs from there to the snapshot %v are gone", errSpaceLost, applied, snapshot)
+		}
+	}
+	err = e.s.store.Logged(applied, snapshot, func(z proto.Zxid, txn []byte) error {
+		d := proto.NewDecoder(txn)
+		var hdr proto.TxnHeader
+		hdr.Decode(&d)
+		if hdr.Type == proto.OpEtcd {
+			txns = append(txns, replica.EtcdTxn{Zxid: z, Record: append([]byte(nil), d.Buf()...)})
+		}
+		return d.Err()
+	})
+	return txns, err
+}
+
+// begin makes a new key space the current one.
+func (e *etcd) begin(p *space) error {
+	if b := p.store.TakeMark(); b != nil {
+		if err := p.backend.Commit(b); err != nil {
+			return err
+		}
+		p.store.Stored(b)
+	}
+	if _, err := p.backend.Sync(); err != nil {
+		return err
+	}
+	return e.setCurrent(p)
+}
+
+func (e *etcd) setCurrent(p *space) error {
+	path := filepath.Join(e.root, currentName)
+	f, err := os.OpenFile(path+".new", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(filepath.Base(p.dir) + "\n")
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(path+".new", path); err != nil {
+		return err
+	}
+	d, err := os.Open(e.root)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// removeOthers removes the directories of states that are not in use.
+func (e *etcd) removeOthers() error {
+	entries, err := os.ReadDir(e.root)
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		if entry.IsDir() && entry.Name() != filepath.Base(e.space.dir) {
+			if err := backend.Remove(filepath.Join(e.root, entry.Name())); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// confirmAll applies all that waits, as of a history that is known to be committed, before anything is served.
+func (e *etcd) confirmAll() error {
+	const chunk = 1000
+	for e.s.rep.EtcdWaiting() > 0 {
+		if err := e.s.rep.ConfirmEtcd(chunk); err != nil {
+			return err
+		}
+		if err := e.space.commit(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// create makes an empty directory for the state at a zxid, beside the others.
+func (e *etcd) create(z proto.Zxid) (string, error) {
+	for n := 0; ; n++ {
+		name := strconv.FormatUint(uint64(z), 16)
+		if n > 0 {
+			name += "." + strconv.Itoa(n)
+		}
+		dir := filepath.Join(e.root, name)
+		err := os.Mkdir(dir, 0o755)
+		if !errors.Is(err, os.ErrExist) {
+			return dir, err
+		}
+	}
+}
+
+// discard closes a space and removes its directory, in its own time.
+func (e *etcd) discard(p *space) {
+	e.tasks.Go(func() {
+		if err := errors.Join(p.close(), backend.Remove(p.dir)); err != nil {
+			e.s.log.Warn("old etcd key space", zap.String("dir", p.dir), zap.Error(err))
+		}
+	})
+}
+
+// replace puts a key space that came with a leader's snapshot into use. The caller holds the state lock.
+func (e *etcd) replace(p *space) {
+	old := e.space
+	e.space = p
+	if old != nil {
+		e.push(etcdJob{then: func() { e.discard(old) }}) // behind the batches that are under way
+	}
+	signal(e.catchUp)
+}
+
+// queueLimit is how many batches may wait for the committer before those who propose have to wait.
+const queueLimit = 4
+
+// take hands the committer what has changed, if it has nothing to do or much has changed. The caller holds the state lock.
+func (e *etcd) take() {
+	p := e.space
+	if p == nil {
+		return
+	}
+	if p.store.Compacting() {
+		signal(e.compact)
+	}
+	e.mu.Lock()
+	idle := !e.writing && len(e.jobs) == 0
+	e.mu.Unlock()
+	if idle || p.store.Untaken() > 4096 {
+		if b := p.store.Take(); b != nil {
+			e.push(etcdJob{space: p, batch: b})
+		}
+	}
+}
+
+// mark hands the committer all there is, so that what then does sees exactly the present state. The caller holds the state lock.
+func (e *etcd) mark(b *mvcc.Batch, then func()) {
+	if b != nil {
+		e.push(etcdJob{space: e.space, batch: b})
+	}
+	e.push(etcdJob{then: then})
+}
+
+func (e *etcd) push(j etcdJob) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.jobs = append(e.jobs, j)
+	e.work.Broadcast()
+}
+
+// commitLoop is the committer: the goroutine that writes batches to Badger.
+func (e *etcd) commitLoop() {
+	defer close(e.ended)
+	for {
+		e.mu.Lock()
+		e.writing = false
+		e.work.Broadcast()
+		for len(e.jobs) == 0 && !e.closed {
+			e.work.Wait()
+		}
+		if len(e.jobs) == 0 {
+			e.mu.Unlock()
+			return
+		}
+		j := e.jobs[0]
+		e.jobs[0] = etcdJob{}
+		e.jobs = e.jobs[1:]
+		e.writing = true
+		e.mu.Unlock()
+		if j.batch != nil {
+			if err := j.space.backend.Commit(j.batch); err != nil {
+				e.fail(err)
+				return
+			}
+			e.s.state.Lock()
+			j.space.store.Stored(j.batch)
+			if j.space == e.space {
+				e.take()
+			}
+			e.s.state.Unlock()
+			if e.lagging.Load() {
+				signal(e.catchUp)
+			}
+		}
+		if j.then != nil {
+			j.then()
+		}
+	}
+}
+
+// fail stops the server: it cannot store what it has to.
+func (e *etcd) fail(err error) {
+	select {
+	case e.failed <- fmt.Errorf("etcd key space: %w", err):
+	default:
+	}
+}
+
+// room waits until the committer is not far behind.
+func (e *etcd) room(ctx context.Context) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for len(e.jobs) > queueLimit && !e.closed && ctx.Err() == nil {
+		e.work.Wait()
+	}
+}
+
+// sync makes the key space durable as it is, so that the logs until now are not needed for it.
+func (e *etcd) sync() error {
+	done := make(chan error, 1)
+	e.s.state.Lock()
+	p := e.space
+	if p == nil {
+		e.s.state.Unlock()
+		return nil
+	}
+	e.mark(p.store.TakeMark(), func() {
+		_, err := p.backend.Sync()
+		done <- err
+	})
+	e.s.state.Unlock()
+	select {
+	case err := <-done:
+		return err
+	case <-e.s.stopped:
+		return errStopping
+	}
+}
+
+// compactLoop deletes what compaction has made superfluous, a little at a time.
+func (e *etcd) compactLoop() {
+	for {
+		select {
+		case <-e.compact:
+		case <-e.s.stopped:
+			return
+		}
+		for more := true; more; {
+			done := make(chan struct{})
+			e.s.state.Lock()
+			p := e.space
+			more = p.store.CompactStep(1000)
+			e.mark(p.store.Take(), func() { close(done) })
+			e.s.state.Unlock()
+			select {
+			case <-done:
+			case <-e.s.stopped:
+				return
+			}
+		}
+	}
+}
+
+// run starts the goroutines.
+func (e *etcd) run() {
+	e.tasks.Go(e.commitLoop)
+	e.s.tasks.Go(e.compactLoop)
+	e.s.tasks.Go(e.catchUpLoop)
+}
+
+// close ends everything, once nobody uses it any more, and makes what there is durable.
+func (e *etcd) close() error {
+	e.mu.Lock()
+	e.closed = true
+	e.work.Broadcast()
+	e.mu.Unlock()
+	e.tasks.Wait()
+	e.s.state.Lock()
+	p := e.space
+	e.closing = true
+	e.s.state.Unlock()
+	if p == nil {
+		return nil
+	}
+	var err error
+	select {
+	case err = <-e.failed:
+	default:
+		err = p.commit()
+	}
+	return errors.Join(err, p.close())
+}
+
+// signal puts a token into a channel that holds one.
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}

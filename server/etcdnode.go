@@ -1,0 +1,201 @@
+package server
+
+import (
+	"context"
+	"math/rand/v2"
+
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"google.golang.org/grpc/codes"
+	grpcstatus "google.golang.org/grpc/status"
+
+	"zebu/mvcc"
+	"zebu/proto"
+	"zebu/replica"
+	"zebu/status"
+)
+
+// The methods in this file are what package gateway wants of a server (gateway.Node).
+
+// etcdCall is a call of the gateway's.
+type etcdCall struct {
+	replica.Call
+	done chan struct{}
+}
+
+// call puts a question to the loop and waits for the answer.
+func (s *Server) call(ctx context.Context, c *replica.Call) error {
+	e := &etcdCall{Call: *c, done: make(chan struct{})}
+	e.Handle = e
+	if !s.loop.in.push([]item{{kind: itemCall, call: e}}) {
+		return errStopped
+	}
+	select {
+	case <-e.done:
+		*c = e.Call
+		return c.Err
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-s.stopped:
+		return errStopped
+	}
+}
+
+var errStopped = grpcstatus.Error(codes.Unavailable, "etcdserver: server stopped")
+
+// answerCalls tells those who wait for them of the calls that have been answered.
+func (s *Server) answerCalls() {
+	for _, c := range s.rep.TakeCalls() {
+		if e, ok := c.Handle.(*etcdCall); ok {
+			close(e.done)
+		}
+	}
+}
+
+// minLeaseTTL is the shortest that a lease lives, in seconds: etcd's with its default times.
+const minLeaseTTL = 2
+
+// Propose puts a mutation into the log, through the leader.
+func (s *Server) Propose(ctx context.Context, r mvcc.Record) (mvcc.Result, error) {
+	s.etcd.room(ctx)
+	if grant, ok := r.Request.(*pb.LeaseGrantRequest); ok {
+		s.Read(func(store *mvcc.Store) {
+			store.CompleteGrant(grant, minLeaseTTL, rand.Uint64()) //nolint:gosec // an id, no secret
+		})
+	}
+	b, err := r.Encode()
+	if err != nil {
+		return mvcc.Result{}, err
+	}
+	c := &replica.Call{Kind: replica.Propose, Record: b}
+	if err := s.call(ctx, c); err != nil {
+		return mvcc.Result{}, err
+	}
+	return c.Result, nil
+}
+
+// ReadPoint returns once this server has applied all that was committed when it was called.
+func (s *Server) ReadPoint(ctx context.Context) error {
+	if s.loop.e == nil {
+		return nil // nothing is acknowledged before it is applied
+	}
+	return s.call(ctx, &replica.Call{Kind: replica.ReadPoint})
+}
+
+// Read calls f with the state. On a server that has none, yet or any more, f is not called, and the result is false.
+func (s *Server) Read(f func(*mvcc.Store)) bool {
+	s.state.RLock()
+	defer s.state.RUnlock()
+	store := s.rep.Etcd()
+	if store == nil || s.etcd.closing {
+		return false
+	}
+	f(store)
+	return true
+}
+
+// Renew keeps a lease alive.
+func (s *Server) Renew(ctx context.Context, id mvcc.LeaseID) (int64, error) {
+	c := &replica.Call{Kind: replica.Renew, Lease: id}
+	err := s.call(ctx, c)
+	return c.Value, err
+}
+
+// Remaining asks how many seconds a lease has left.
+func (s *Server) Remaining(ctx context.Context, id mvcc.LeaseID) (int64, error) {
+	c := &replica.Call{Kind: replica.Remaining, Lease: id}
+	err := s.call(ctx, c)
+	return c.Value, err
+}
+
+// Term is the epoch and its leader.
+func (s *Server) Term() (proto.Epoch, proto.ServerID) {
+	p := s.part.Load()
+	switch {
+	case p == nil:
+		return 1, standaloneID
+	case !p.serving || p.state == proto.Looking:
+		return p.current, proto.NoServer
+	}
+	return p.current, p.leader
+}
+
+// Status is the server's part in its ensemble, and of its key space.
+func (s *Server) Status() status.Etcd {
+	st := status.Etcd{ServerID: standaloneID, Quota: max(0, s.cfg.Etcd.Quota), Serving: !s.ending.Load()}
+	if s.cfg.Etcd.Quota == 0 {
+		st.Quota = mvcc.DefaultQuota
+	}
+	st.Epoch, st.Leader = s.Term()
+	if p := s.part.Load(); p != nil {
+		st.ServerID, st.Config = s.cfg.Quorum.ServerID, p.config
+		st.Serving, st.Observer = p.serving && st.Leader != proto.NoServer, p.mode == status.Observer
+	}
+	s.state.RLock()
+	defer s.state.RUnlock()
+	st.Applied = s.rep.Applied()
+	st.Proposed = max(s.rep.Proposed(), st.Applied)
+	if store := s.rep.Etcd(); store != nil && !s.etcd.closing {
+		st.InUse = store.Size()
+		// What the files take is looked up now and then only; clients divide by it.
+		st.Size = max(s.etcd.space.backend.Size(), st.InUse, 1)
+		st.Leases = store.NumLeases()
+		s.watching.Lock()
+		st.Watches = s.rep.EtcdHub().Watches()
+		s.watching.Unlock()
+	}
+	return st
+}
+
+// Reconfigure is not supported: the configuration is changed through ZooKeeper's API.
+func (s *Server) Reconfigure(context.Context, string, string) (string, error) {
+	return "", grpcstatus.Error(codes.Unimplemented, "zebu: change the ensemble with ZooKeeper's reconfig (zebu cli reconfig)")
+}
+
+// MoveLeader is not supported: elections decide.
+func (s *Server) MoveLeader(context.Context, proto.ServerID) error {
+	return grpcstatus.Error(codes.Unimplemented, "zebu: the leader is elected; to move it, stop it")
+}
+
+// Snapshot returns the records of the state as it is now.
+func (s *Server) Snapshot(ctx context.Context) (mvcc.View, error) {
+	views := make(chan mvcc.View)
+	s.state.Lock()
+	p := s.etcd.space
+	if p == nil || s.etcd.closing {
+		s.state.Unlock()
+		return nil, mvcc.ErrNoLeader
+	}
+	s.etcd.mark(p.store.TakeMark(), func() {
+		v := p.View()
+		select {
+		case views <- v:
+		case <-ctx.Done():
+			v.Close()
+		case <-s.stopped:
+			v.Close()
+		}
+	})
+	s.state.Unlock()
+	select {
+	case v := <-views:
+		return v, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-s.stopped:
+		return nil, errStopped
+	}
+}
+
+// Defragment gives free space back to the file system.
+func (s *Server) Defragment(context.Context) error {
+	s.state.RLock()
+	p := s.etcd.space
+	if p == nil || s.etcd.closing {
+		s.state.RUnlock()
+		return mvcc.ErrNoLeader
+	}
+	p.views.Add(1)
+	s.state.RUnlock()
+	defer p.views.Done()
+	return p.backend.Collect()
+}
