@@ -96,8 +96,8 @@ func (in *imageReader) read(commit func(*Batch) error) (Meta, error) {
 		return Meta{}, fmt.Errorf("%w: it begins with %q", ErrDamaged, head)
 	}
 	var last []byte
-	meta, size := Op{}, 0
-	batch := &Batch{}
+	var meta *Op
+	filler := NewFiller(commit)
 	for {
 		key, value, err := in.record()
 		if err != nil {
@@ -106,20 +106,16 @@ func (in *imageReader) read(commit func(*Batch) error) (Meta, error) {
 		if key == nil {
 			break
 		}
-		if string(key) <= string(last) || meta.Key != nil {
+		if string(key) <= string(last) || meta != nil {
 			return Meta{}, fmt.Errorf("%w: key %x after %x", ErrDamaged, key, last)
 		}
 		last = key
 		if string(key) == string(metaKey) {
-			meta = Op{Key: key, Value: value}
+			meta = &Op{Key: key, Value: value}
 			continue
 		}
-		batch.Ops = append(batch.Ops, Op{Key: key, Value: value})
-		if size += len(key) + len(value); size >= imageBatch {
-			if err := commit(batch); err != nil {
-				return Meta{}, err
-			}
-			batch, size = &Batch{}, 0
+		if err := filler.add(Op{Key: key, Value: value}); err != nil {
+			return Meta{}, err
 		}
 	}
 	want := in.sum.Sum32()
@@ -130,14 +126,13 @@ func (in *imageReader) read(commit func(*Batch) error) (Meta, error) {
 	if got := binary.BigEndian.Uint32(tail); got != want {
 		return Meta{}, fmt.Errorf("%w: check sum %x, not %x", ErrDamaged, got, want)
 	}
-	if meta.Key == nil {
-		batch.Meta = Meta{Revision: 1, Scheduled: -1, Finished: -1}
-		meta = Op{Key: metaKey, Value: batch.Meta.encode()}
-	} else if batch.Meta, err = decodeMeta(meta.Value); err != nil {
-		return Meta{}, err
+	at := Meta{Revision: 1, Scheduled: -1, Finished: -1}
+	if meta != nil {
+		if at, err = decodeMeta(meta.Value); err != nil {
+			return Meta{}, err
+		}
 	}
-	batch.Ops = append(batch.Ops, meta)
-	return batch.Meta, commit(batch)
+	return at, filler.Finish(at)
 }
 
 // record reads one record; at the end of the image the key is nil.

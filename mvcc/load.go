@@ -1,10 +1,8 @@
 package mvcc
 
 import (
-	"encoding/binary"
 	"fmt"
 
-	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/mvccpb"
 )
 
@@ -45,23 +43,20 @@ func (s *Store) checkLast(view View) error {
 }
 
 func (s *Store) loadLease(key, value []byte) error {
-	if len(key) != 9 || len(value) != 16 {
-		return fmt.Errorf("%w: lease record of %d and %d bytes", ErrDamaged, len(key), len(value))
+	l, err := parseLease(key, value)
+	if err != nil {
+		return err
 	}
-	id := LeaseID(binary.BigEndian.Uint64(key[1:]))
-	s.leases[id] = &lease{
-		ttl:       int64(binary.BigEndian.Uint64(value)),
-		remaining: int64(binary.BigEndian.Uint64(value[8:])),
-	}
+	s.leases[l.ID] = &lease{ttl: l.TTL, remaining: l.Remaining}
 	s.size += leaseRecordLen
 	return nil
 }
 
 func (s *Store) loadAlarm(key, _ []byte) error {
-	if len(key) != alarmRecordLen {
-		return fmt.Errorf("%w: alarm record of %d bytes", ErrDamaged, len(key))
+	a, err := parseAlarm(key)
+	if err != nil {
+		return err
 	}
-	a := alarm{pb.AlarmType(binary.BigEndian.Uint32(key[1:])), binary.BigEndian.Uint64(key[5:])}
 	s.alarms[a] = struct{}{}
 	s.size += alarmRecordLen
 	return nil
