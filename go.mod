@@ -9,6 +9,8 @@ require (
 	golang.org/x/crypto v0.58.0
 )
 
+require go.etcd.io/raft/v3 v3.6.0
+
 require (
 	github.com/golang-jwt/jwt/v5 v5.3.1 // indirect
 	go.etcd.io/bbolt v1.4.3
