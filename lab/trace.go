@@ -141,6 +141,10 @@ type Command struct {
 	Index int64  `json:"index"`
 	// Of a read: stale is how many acknowledged writes were missing.
 	Stale int `json:"stale,omitempty"`
+
+	payload []byte
+	sent    Micros // in the world's time
+	floor   int    // how many entries held all that had been acknowledged then
 }
 
 // Measures are one run's. Times are -1 if what they measure did not happen.

@@ -1,0 +1,55 @@
+package lab
+
+import (
+	"fmt"
+	"slices"
+)
+
+// protocols are those that there are, in the order of tables.
+var protocols = []Protocol{zabProtocol{}, raftProtocol{}, raftProtocol{preVote: true}}
+
+// Protocols returns the names of the protocols.
+func Protocols() []string {
+	var names []string
+	for _, p := range protocols {
+		names = append(names, p.Name())
+	}
+	return names
+}
+
+func protocol(name string) (Protocol, error) {
+	at := slices.IndexFunc(protocols, func(p Protocol) bool { return p.Name() == name })
+	if at < 0 {
+		return nil, fmt.Errorf("there is no protocol %q: expected one of %v", name, Protocols())
+	}
+	return protocols[at], nil
+}
+
+// Execute runs a scenario. With record, the run has events and commands; without, measures only. The same arguments give the same run.
+func Execute(sc *Scenario, protocolName string, seed uint64, record bool) (*Run, error) {
+	p, err := protocol(protocolName)
+	if err != nil {
+		return nil, err
+	}
+	w := newWorld(sc, p, seed, record)
+	w.begin()
+	w.runUntil(w.zero + sc.Duration)
+	return w.finish(), nil
+}
+
+// Sweep runs a scenario with seeds from first on, and aggregates. The first run is recorded.
+func Sweep(sc *Scenario, protocolName string, first uint64, seeds int) (*Run, Series, error) {
+	var shown *Run
+	var runs []Run
+	for i := range max(1, seeds) {
+		r, err := Execute(sc, protocolName, first+uint64(i), i == 0)
+		if err != nil {
+			return nil, Series{}, err
+		}
+		if i == 0 {
+			shown = r
+		}
+		runs = append(runs, *r)
+	}
+	return shown, Aggregate(runs), nil
+}
