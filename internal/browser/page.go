@@ -13,6 +13,7 @@ import (
 type Page struct {
 	b       *Browser
 	session string
+	held    bool // the mouse's left button
 
 	// Guarded by b.mu.
 	problems []string
@@ -198,7 +199,14 @@ func (p *Page) Key(key string) error {
 func (p *Page) Mouse(kind string, x, y float64) error {
 	e := map[string]any{"type": kind, "x": x, "y": y}
 	if kind != "mouseMoved" {
-		e["button"], e["clickCount"] = "left", 1
+		p.held = kind == "mousePressed"
+		e["clickCount"] = 1
+	}
+	if p.held || kind == "mouseReleased" {
+		e["button"] = "left"
+	}
+	if p.held {
+		e["buttons"] = 1
 	}
 	return p.call("Input.dispatchMouseEvent", e, nil)
 }
@@ -209,7 +217,7 @@ func (p *Page) Click(selector string) error {
 	err := p.Eval(fmt.Sprintf(`(() => {
 		const e = document.querySelector(%q);
 		if (!e) return null;
-		e.scrollIntoView({block: "center"});
+		e.scrollIntoView({block: "center", behavior: "instant"});
 		const r = e.getBoundingClientRect();
 		return [r.x + r.width / 2, r.y + r.height / 2];
 	})()`, selector), &at)

@@ -66,7 +66,7 @@ func Differences(runs []lab.Run, series []lab.Series) []Difference {
 	var alike []string
 	for _, w := range words {
 		values, title := valuesOf(series, w.name)
-		if len(values) < 2 {
+		if len(values) < 2 || !slices.ContainsFunc(values, func(v value) bool { return v.stat.Max > 0 }) {
 			continue
 		}
 		if same(values) {
@@ -219,12 +219,13 @@ func fateSentence(runs []lab.Run) []Difference {
 	return []Difference{{Text: "Under way when the first fault struck in the runs drawn here were, " + strings.Join(parts, "; ") + "."}}
 }
 
-// InFlight are the writes of a run that were sent and neither answered nor given up when its first step was carried out.
+// InFlight are the writes of a run that were sent and neither answered nor given up when the first server crashed or the first link was cut.
 func InFlight(r lab.Run) []lab.Command {
-	if len(r.Marks) == 0 {
+	first := slices.IndexFunc(r.Events, func(e lab.Event) bool { return e.Kind == lab.Crash || e.Kind == lab.Partition })
+	if first < 0 {
 		return nil
 	}
-	at := r.Marks[0].At
+	at := r.Events[first].At
 	var writes []lab.Command
 	for _, c := range r.Commands {
 		if c.Op == "write" && c.Sent <= at && (c.Done == 0 || c.Done > at) {

@@ -136,7 +136,7 @@ func (m *maker) elect(at lab.Micros, look, lead, follow string) lab.Micros {
 		m.role(at+lab.Micros(s*100), s, look, 1, 0)
 		for o := 1; o <= 4; o++ {
 			if o != s {
-				m.send(at+lab.Micros(s*100), s, o, "NOTIFICATION", 2, 12, 500)
+				m.send(at+lab.Micros(s*100), s, o, "notification", 2, 12, 500)
 			}
 		}
 		m.add(lab.Event{At: at + 900 + lab.Micros(s), Kind: lab.Vote, Server: s, Peer: 4, Epoch: 2, Index: -1})

@@ -26,7 +26,7 @@ const (
 // until one was elected; and what the elected did until it could commit.
 func Phases(r lab.Run) []Phase {
 	var phases []Phase
-	p := tenure{run: r, role: map[int]string{}, elected: map[int]lab.Micros{}, lost: 0, looked: -1}
+	p := tenure{run: r, role: map[int]string{}, elected: map[int]lab.Micros{}, fault: -1, looked: -1}
 	for _, e := range r.Events {
 		if e.Kind == lab.Serve && leads(p.role[e.Server]) {
 			phases = append(phases, p.phases(e)...)
@@ -43,6 +43,7 @@ type tenure struct {
 	elected map[int]lab.Micros // since when a server leads
 	leader  int                // the newest that served, 0: none
 	lost    lab.Micros         // when the leader crashed, or 0 if there was none yet; -1: it is there
+	fault   lab.Micros         // the newest fault, -1: there was none
 	looked  lab.Micros         // when somebody first looked for another since; -1: nobody did
 }
 
@@ -63,6 +64,10 @@ func (t *tenure) take(e lab.Event) {
 			t.looked = e.At
 		}
 		t.role[e.Server] = e.Name
+	case lab.Partition, lab.SlowLink, lab.SlowDisk, lab.Clock:
+		if t.looked < 0 {
+			t.fault = e.At
+		}
 	case lab.Crash:
 		delete(t.role, e.Server)
 		if e.Server == t.leader {
@@ -70,7 +75,7 @@ func (t *tenure) take(e lab.Event) {
 		}
 	case lab.Serve:
 		if leads(t.role[e.Server]) {
-			t.leader, t.lost, t.looked = e.Server, -1, -1
+			t.leader, t.lost, t.fault, t.looked = e.Server, -1, -1, -1
 		}
 	}
 }
@@ -83,12 +88,7 @@ func (t *tenure) phases(served lab.Event) []Phase {
 	}
 	began := t.lost
 	if began < 0 {
-		// The old leader is still there: what happened to it is the newest step of the scenario before others looked for a leader.
-		for _, m := range t.run.Marks {
-			if m.At <= elected && (t.looked < 0 || m.At <= t.looked) {
-				began = m.At
-			}
-		}
+		began = t.fault // the old leader is still there, but something befell it or its links
 	}
 	if began < 0 {
 		return nil

@@ -111,8 +111,8 @@ var functions = template.FuncMap{
 type page struct {
 	CSS       template.CSS
 	JS        template.JS
-	Cost      [][]string // paragraphs of lines
-	Headline  []string   // titles of the overview's columns
+	Cost      []paragraph
+	Headline  []string // titles of the overview's columns
 	Overview  []overviewRow
 	Scenarios []scenario
 }
@@ -125,6 +125,7 @@ type scenario struct {
 	Columns            []string // the protocols of the table
 	Differences        []Difference
 	Table              []row
+	Zero               []string // titles of measures that are 0 everywhere
 	Fates              []fateTable
 	Reads              []readRow
 	Violations         []string
@@ -204,7 +205,7 @@ func newScenario(name string, runs []lab.Run, series []lab.Series) (scenario, er
 			s.Runs = append(s.Runs, r)
 		}
 	}
-	s.Table = table(series)
+	s.Table, s.Zero = table(series)
 	if len(packed) > 0 {
 		data, err := compress(packed)
 		if err != nil {
@@ -215,20 +216,29 @@ func newScenario(name string, runs []lab.Run, series []lab.Series) (scenario, er
 	return s, nil
 }
 
-// table has a row for each measure that any of the series has, in the order of the first one that has it.
-func table(series []lab.Series) []row {
-	var rows []row
+// table has a row for each measure that any of the series has, in the order of the first one that has it. What is zero in all of them gets no
+// row, and is only named.
+func table(series []lab.Series) (rows []row, zero []string) {
+	greatest := map[string]float64{}
+	for _, s := range series {
+		for _, st := range s.Stats {
+			greatest[st.Name] = max(greatest[st.Name], st.Max)
+		}
+	}
 	seen := map[string]bool{}
 	for _, s := range series {
 		for _, st := range s.Stats {
-			if seen[st.Name] {
-				continue
+			switch {
+			case seen[st.Name]:
+			case greatest[st.Name] == 0:
+				zero = append(zero, st.Title)
+			default:
+				rows = append(rows, tableRow(st, series))
 			}
 			seen[st.Name] = true
-			rows = append(rows, tableRow(st, series))
 		}
 	}
-	return rows
+	return rows, zero
 }
 
 func tableRow(of lab.Stat, series []lab.Series) row {
@@ -333,13 +343,29 @@ func overview(all []scenario, series []lab.Series) (titles []string, rows []over
 	return titles, rows
 }
 
-// paragraphs are what empty lines divide.
-func paragraphs(text string) [][]string {
-	var ps [][]string
-	for _, p := range strings.Split(strings.TrimSpace(text), "\n\n") {
-		if p = strings.TrimSpace(p); p != "" {
-			ps = append(ps, strings.Split(p, "\n"))
+// paragraph is a piece of text, perhaps with a word in front that says what it is about.
+type paragraph struct{ Head, Text string }
+
+// paragraphs are what empty lines divide, or a line that begins with a word and a colon.
+func paragraphs(text string) []paragraph {
+	var ps []paragraph
+	fresh := true
+	for line := range strings.Lines(text) {
+		line = strings.TrimSpace(line)
+		head, rest, ok := strings.Cut(line, ": ")
+		ok = ok && len(strings.Fields(head)) <= 2 && head[0] >= 'A' && head[0] <= 'Z'
+		switch {
+		case line == "":
+			fresh = true
+			continue
+		case ok:
+			ps = append(ps, paragraph{head, rest})
+		case fresh:
+			ps = append(ps, paragraph{"", line})
+		default:
+			ps[len(ps)-1].Text += " " + line
 		}
+		fresh = false
 	}
 	return ps
 }

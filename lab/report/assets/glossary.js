@@ -11,7 +11,7 @@ lab.classes = {
 // In the papers ZAB's messages have other names (DSN 2011, table of section V): CEPOCH, NEWEPOCH, ACK-E, NEWLEADER, ACK-LD, COMMIT-LD.
 lab.glossary = {
   // ZAB as ZooKeeper speaks it
-  NOTIFICATION: ["election", "whom the sender would elect, with the history its vote is based on"],
+  notification: ["election", "whom the sender would elect, with the history its vote is based on"],
   FOLLOWERINFO: ["recovery", "a server joins the one it has elected and tells the newest epoch it has accepted (CEPOCH in the paper)"],
   OBSERVERINFO: ["recovery", "an observer joins the leader"],
   LEADERINFO: ["recovery", "the leader names the new epoch, newer than all that a quorum has accepted (NEWEPOCH in the paper)"],

@@ -1,7 +1,7 @@
 // Draws one run: its clients and servers as lines from left to right, messages as arrows between them. Only what is seen is drawn.
 
 // Sizes in pixels.
-const gutter = 74, head = 44, clientRow = 8, lane = 46, foot = 12;
+const gutter = 74, head = 44, clientsMost = 72, lane = 46, foot = 12;
 
 lab.Painter = class {
   constructor(trace) {
@@ -11,10 +11,12 @@ lab.Painter = class {
     this.hits = []; // what the mouse can be on: {x, y, r, event} or {x0, y0, x1, y1, event} or {box, text}
   }
 
-  get clientsHeight() { return this.trace.clients ? this.trace.clients * clientRow + 14 : 0; }
+  // Of many clients each gets a thin line.
+  get clientRow() { return Math.min(9, clientsMost / Math.max(1, this.trace.clients)); }
+  get clientsHeight() { return this.trace.clients ? this.trace.clients * this.clientRow + 14 : 0; }
   get height() { return head + this.clientsHeight + this.trace.servers * lane + foot; }
   y(server) { return this.top + head + this.clientsHeight + (server - 0.5) * lane + 4; }
-  clientY(client) { return this.top + head + (client - 0.5) * clientRow + 4; }
+  clientY(client) { return this.top + head + (client - 0.5) * this.clientRow + 4; }
 
   // paint draws the panel. options: theme, view, filter, cursor (an event of any panel, or null), limit (index of this trace's first event
   // behind the cursor), right (where the panel ends).
@@ -206,9 +208,16 @@ lab.Painter = class {
     const x0 = v.x(a.t0), y0 = this.y(e.server), y1 = this.y(e.peer);
     let x1 = v.x(t1), y = y1;
     const arrived = a.end && !a.lost && (!this.cursor || a.end.i < this.limit), underWay = this.cursor && !future && t1 > now;
-    let share = a.lost ? 0.8 : 1;
-    if (underWay) share = Math.min(share, t1 > a.t0 ? (now - a.t0) / (t1 - a.t0) : 1);
-    if (share < 1) { x1 = x0 + (x1 - x0) * share; y = y0 + (y1 - y0) * share; }
+    if (a.lost) {
+      // It may have waited long before it was given up: the line is as steep as those of its like, and ends half way.
+      x1 = Math.min(x1, v.x(a.t0 + this.trace.usual));
+      x1 = (x0 + x1) / 2;
+      y = (y0 + y1) / 2;
+    } else if (underWay) {
+      const share = t1 > a.t0 ? (now - a.t0) / (t1 - a.t0) : 1;
+      x1 = x0 + (x1 - x0) * share;
+      y = y0 + (y1 - y0) * share;
+    }
     const neutral = name === "election" && this.trace.protocol === "zab";
     const key = `${e.server}/${e.peer}/${Math.round(x0)}/${Math.round(x1)}/${name}/${future}`;
     if (drawn.has(key)) return;
@@ -322,8 +331,9 @@ lab.Painter = class {
       const x0 = this.view.x(r.sent), x1 = this.view.x(end), y = this.clientY(r.client), failed = answered && !r.ok;
       c.fillStyle = c.strokeStyle = failed || r.stale ? theme.alarm : theme.soft;
       c.lineWidth = 1;
-      if (r.op === "write") c.fillRect(x0, y - 2, Math.max(1, x1 - x0), 4);
-      else c.strokeRect(x0, y - 1.5, Math.max(1, x1 - x0), 3);
+      const thick = Math.min(4, this.clientRow - 1);
+      if (r.op === "write") c.fillRect(x0, y - thick / 2, Math.max(1, x1 - x0), thick);
+      else c.strokeRect(x0, y - thick / 2 + 0.5, Math.max(1, x1 - x0), thick - 1);
       if (x1 - x0 > 14 || failed || r.stale) {
         c.strokeStyle = c.fillStyle = failed || r.stale ? theme.alarm : theme.ink;
         if (r.stale && answered) lab.glyphs.stale(c, x1, y);

@@ -15,6 +15,7 @@ lab.Trace = class {
     this.spans = []; // by server: [{from, to, role, epoch, serving, leader}]
     this.cuts = []; // by server: [{from, to, peers}]
     this.longest = 0; // the longest time that a message took
+    this.usual = 0; // about how long those take that arrive
     this.clients = 0;
     this.open = new Map(); // arrows under way, by message
     for (let s = 0; s <= this.servers; s++) {
@@ -52,6 +53,7 @@ lab.Trace = class {
         arrow.t1 = e.at;
         arrow.lost = e.kind === "lost";
         this.longest = Math.max(this.longest, arrow.t1 - arrow.t0);
+        if (!arrow.lost) this.usual = this.usual ? this.usual * 0.95 + Math.min(arrow.t1 - arrow.t0, 4 * this.usual) * 0.05 : arrow.t1 - arrow.t0;
         e.arrow = arrow;
         break;
       }
