@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/adler32"
 	"io"
+	"math"
 
 	"zebu/internal/vfs"
 	"zebu/proto"
@@ -181,8 +182,9 @@ func (r *LogReader) record() (rec Record, n int, bad string, err error) {
 // peek returns the next n bytes, fewer at the end of the file. They are valid until the next peek.
 func (r *LogReader) peek(n int) ([]byte, error) {
 	if have := len(r.buf) - r.at; have < n {
-		if cap(r.buf) < n || cap(r.buf) < readChunk {
-			grown := make([]byte, have, max(n+readChunk/2, readChunk))
+		left := int(min(r.size-r.off, math.MaxInt32))
+		if cap(r.buf) < n || cap(r.buf) < min(readChunk, left) {
+			grown := make([]byte, have, max(n, min(left, max(n+readChunk/2, readChunk))))
 			copy(grown, r.buf[r.at:])
 			r.buf = grown
 		} else {

@@ -8,6 +8,7 @@ import (
 	"hash/adler32"
 	"io"
 	"runtime"
+	"sync"
 
 	"zebu/proto"
 )
@@ -37,6 +38,12 @@ const (
 	minACLSize      = 4 + 4 + 4     // perms and two empty strings
 )
 
+// chunk is the space for what is read or written at a time, with room for one more node.
+type chunk [writeChunk + 64<<10]byte
+
+// chunks are those not in use: many small snapshots would be nothing but the making of these.
+var chunks = sync.Pool{New: func() any { return new(chunk) }}
+
 // snapWriter gathers a snapshot's bytes into chunks and keeps the checksum of all of them.
 type snapWriter struct {
 	w    io.Writer
@@ -46,7 +53,15 @@ type snapWriter struct {
 }
 
 func newSnapWriter(w io.Writer) *snapWriter {
-	return &snapWriter{w: w, buf: make([]byte, 0, writeChunk+64<<10), hash: adler32.New()}
+	return &snapWriter{w: w, buf: chunks.Get().(*chunk)[:0], hash: adler32.New()}
+}
+
+// release gives the buffer back.
+func (s *snapWriter) release() {
+	if b := s.buf[:cap(s.buf)]; len(b) == len(chunk{}) { // not outgrown
+		chunks.Put((*chunk)(b))
+	}
+	s.buf = nil
 }
 
 // flush passes the buffer on. Others get their turn in between: a snapshot is written while the server serves.
@@ -78,6 +93,7 @@ func (s *snapWriter) seal() {
 // goes over a quorum link in a SNAP; a file has a header before and seals after it.
 func EncodeSnapshot(w io.Writer, img Image) error {
 	s := newSnapWriter(w)
+	defer s.release()
 	s.body(img)
 	s.flush()
 	return s.err
@@ -132,6 +148,7 @@ type SnapshotTails struct {
 // WriteSnapshotStream writes img as a whole, uncompressed snapshot file: header, body and seals (spec 10.3).
 func WriteSnapshotStream(w io.Writer, img Image, tails SnapshotTails) error {
 	s := newSnapWriter(w)
+	defer s.release()
 	h := proto.FileHeader{Magic: proto.SnapshotMagic, Version: snapshotVersion, DBID: snapshotDBID}
 	s.buf = h.Append(s.buf)
 	s.body(img)
@@ -161,7 +178,9 @@ var errSeal = errors.New("the checksum at the end of the snapshot does not match
 // its last seal matches all that comes before. It does not look into the body.
 func VerifySnapshotStream(r io.Reader) error {
 	sum := adler32.New()
-	buf := make([]byte, writeChunk)
+	c := chunks.Get().(*chunk)
+	defer chunks.Put(c)
+	buf := c[:writeChunk]
 	held := 0 // bytes at the start of buf: the last ones read, which may be the seal
 	total := 0
 	for {
