@@ -289,9 +289,11 @@ func (c *client) rearm() {
 }
 
 // path is the node of a key; those behind the first are the clients' ephemerals.
-func (w *World) path(key int) string {
-	if key >= w.o.Keys {
-		return fmt.Sprintf("/e%d", key-w.o.Keys)
+func (w *World) path(key int) string { return w.paths[key] }
+
+func (o *Options) path(key int) string {
+	if key >= o.Keys {
+		return fmt.Sprintf("/e%d", key-o.Keys)
 	}
 	return fmt.Sprintf("/k%d", key)
 }

@@ -76,7 +76,7 @@ func (h *Host) takeWrites() (report func()) {
 
 // wrote reports a write that is no transaction.
 func (h *Host) wrote(j *job) {
-	h.w.tracef("%d disk: %s", h.id, describe(&j.write))
+	h.w.tracef("%d disk: %s", h.id, described{&j.write})
 	if j.write.Kind == zab.Truncate || j.write.Kind == zab.InstallSnapshot {
 		h.w.check.count([]string{zab.Truncate: "truncations", zab.InstallSnapshot: "snapshots installed"}[j.write.Kind])
 	}
@@ -154,16 +154,19 @@ func (h *Host) truncate(j *job) error {
 	return err
 }
 
-func describe(w *zab.Write) string {
+// described is a write that prints itself.
+type described struct{ *zab.Write }
+
+func (w described) String() string {
 	switch w.Kind {
 	case zab.AcceptEpoch:
-		return "accepted epoch " + zx(proto.MakeZxid(w.Epoch, 0))
+		return "accepted epoch " + zx(proto.MakeZxid(w.Epoch, 0)).String()
 	case zab.EnterEpoch:
-		return "current epoch " + zx(proto.MakeZxid(w.Epoch, 0))
+		return "current epoch " + zx(proto.MakeZxid(w.Epoch, 0)).String()
 	case zab.Truncate:
-		return "truncate to " + zx(w.Zxid)
+		return "truncate to " + zx(w.Zxid).String()
 	case zab.InstallSnapshot:
-		return "snapshot of the leader " + zx(w.Zxid)
+		return "snapshot of the leader " + zx(w.Zxid).String()
 	}
 	return "write"
 }

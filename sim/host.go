@@ -497,4 +497,9 @@ func (h *Host) disksay(err error) bool {
 	return false
 }
 
-func zx(z proto.Zxid) string { return fmt.Sprintf("%d:%d", z.Epoch(), z.Counter()) }
+// zx is a zxid that prints its epoch and counter. To print costs more than all else, and mostly nobody reads it.
+type zx proto.Zxid
+
+func (z zx) String() string {
+	return fmt.Sprintf("%d:%d", proto.Zxid(z).Epoch(), proto.Zxid(z).Counter())
+}

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"runtime/debug"
 	"sync"
 	"time"
 )
@@ -54,6 +55,7 @@ func (t *Totals) String() string {
 
 // Run hunts.
 func (h *Hunt) Run() *Totals {
+	defer debug.SetGCPercent(debug.SetGCPercent(800)) // runs are short, and keep little
 	t := &Totals{Counts: map[string]int{}}
 	start, next := time.Now(), h.From
 	var mu sync.Mutex

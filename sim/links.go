@@ -140,7 +140,7 @@ func (l *link) take(m any) {
 		l.load(m.(*snapshot))
 		return
 	}
-	h.w.tracef("%d<%d %s", h.id, l.id, text(p))
+	h.w.tracef("%d<%d %s", h.id, l.id, text{p})
 	h.w.mix(uint64(h.id), uint64(l.id), uint64(p.Type), uint64(p.Zxid))
 	if h.w.hooks.packet != nil {
 		h.w.hooks.packet(h, p)
@@ -291,8 +291,10 @@ func (h *Host) drop(id proto.ServerID, err error) {
 	}
 }
 
-// text prints a packet.
-func text(p *proto.QuorumPacket) string {
+// text is a packet that prints itself.
+type text struct{ *proto.QuorumPacket }
+
+func (p text) String() string {
 	s := fmt.Sprintf("%v %s", p.Type, zx(p.Zxid))
 	if p.Type == proto.PacketAckEpoch {
 		current, _ := proto.DecodeInt32(p.Data)

@@ -54,6 +54,7 @@ type World struct {
 	stuck   []*end
 	config  *quorum.Config
 
+	paths     []string // by key
 	check     checker
 	failure   string
 	recovery  Time // how long it took in the end
@@ -74,6 +75,9 @@ type hooks struct {
 // NewWorld makes an ensemble whose servers and clients have not started.
 func NewWorld(seed uint64, o Options) *World {
 	w := &World{o: o, seed: seed, rng: rand.New(rand.NewPCG(seed, 0x7a656275)), hash: 14695981039346656037}
+	for k := range o.Keys + o.Clients {
+		w.paths = append(w.paths, o.path(k))
+	}
 	w.check.init(w)
 	n := o.Voters + o.Observers + o.Clients
 	w.cut, w.slow = make([][]bool, n), make([][]Time, n)
