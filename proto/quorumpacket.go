@@ -107,6 +107,9 @@ var packetNames = [lastPacketType + 1]string{
 	PacketInformAndActivate: "INFORMANDACTIVATE",
 }
 
+// Known says whether there is such a type.
+func (t PacketType) Known() bool { return t > 0 && t <= lastPacketType || t == PacketAsk }
+
 // String names the type as ZooKeeper's logs do.
 func (t PacketType) String() string {
 	if t == PacketAsk {

@@ -118,7 +118,7 @@ func measurePacket(b []byte, limit int) (size, need int, err error) {
 		return 0, packetHead, nil
 	}
 	kind := proto.PacketType(binary.BigEndian.Uint32(b))
-	if kind < proto.PacketRequest || kind > proto.PacketInformAndActivate {
+	if !kind.Known() {
 		return 0, 0, fmt.Errorf("no quorum packet: %v", kind)
 	}
 	c := cursor{b: b, at: packetHead - 4, limit: limit}
