@@ -58,6 +58,7 @@ type seat struct {
 	host                     string // for the other members
 	dir                      string
 	quorum, election, client int // ports
+	etcd                     int // port of the etcd API, 0 without one
 	maker                    peers.Maker
 	server                   *peers.Server // nil when it does not run
 	logged                   int           // length of the log at the last start
@@ -174,6 +175,9 @@ func (e *ensemble) launch(ids ...int) {
 				port = d
 			}
 			c.Extra = append(c.Extra, fmt.Sprintf("server.%d=%s", o.id, o.spec(port)))
+		}
+		if m.etcd != 0 && m.maker.Name() == "zebu" {
+			c.Extra = append(c.Extra, fmt.Sprintf("etcd.clientPort=%d", m.etcd))
 		}
 		if before, err := os.Stat(filepath.Join(m.dir, "server.log")); err == nil {
 			m.logged, c.KeepFile = int(before.Size()), e.reconfig
@@ -522,6 +526,13 @@ func (d *digestWatch) compared() (n int) {
 		}
 	}
 	return n
+}
+
+// excuse says that a member never serves, and cannot be asked.
+func (d *digestWatch) excuse(name string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.asked[name] = true
 }
 
 func (d *digestWatch) report(t *testing.T) {

@@ -286,6 +286,7 @@ func (m *Member) learnerOptions() zab.LearnerOptions {
 func (m *Member) LinkDown(id proto.ServerID, err error) {
 	switch {
 	case m.leader != nil:
+		delete(m.owners, id)
 		m.leader.LinkDown(id)
 		if s := m.succession; s != nil && s.leader == id {
 			m.leader.Resign()
