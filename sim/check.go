@@ -242,7 +242,8 @@ func (c *checker) begin(h *Host, e proto.Epoch) {
 	z := c.plain(h.rep.Applied())
 	c.w.tracef("%d leads epoch %d after %s", h.id, e, zx(z))
 	if e < c.epoch {
-		c.w.failf("epoch %d begins after epoch %d", e, c.epoch)
+		c.late(h, e, z)
+		return
 	}
 	at := z
 	for c.epoch != 0 && at.Epoch() >= c.epoch && c.states[at] != nil {
@@ -256,6 +257,22 @@ func (c *checker) begin(h *Host, e proto.Epoch) {
 	if last := c.last(); !c.leadsTo(z, last) {
 		c.w.failf("server %d leads epoch %d at %s, which does not have %s, which was committed", h.id, e, zx(z), zx(last))
 	}
+}
+
+// late sees a leader whose history a quorum has acknowledged, but that hears of it only after others have gone on to a later epoch.
+// It serves for a moment what it knows, and can commit nothing; but what it has stands in the later one's history.
+func (c *checker) late(h *Host, e proto.Epoch, z proto.Zxid) {
+	next := c.epoch
+	for later := range c.begins {
+		if later > e && later < next {
+			next = later
+		}
+	}
+	if !c.leadsTo(c.begins[next].after, z) {
+		c.w.failf("server %d leads epoch %d at %s, when epoch %d has begun after %s without that", h.id, e, zx(z), next, zx(c.begins[next].after))
+	}
+	c.begins[e] = beginning{h, z}
+	c.count("late epochs")
 }
 
 func (c *checker) last() proto.Zxid {

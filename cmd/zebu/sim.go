@@ -176,7 +176,9 @@ func (f *simFlags) report(out io.Writer, p *sim.Plan) error {
 	}
 	fmt.Fprintln(out, "\nwhat was to go wrong:")
 	for _, fault := range p.Faults {
-		fmt.Fprintln(out, " ", fault)
+		if fault.At <= r.Virtual {
+			fmt.Fprintln(out, " ", fault)
+		}
 	}
 	fmt.Fprintf(out, "\nFAILED: %v\ncommit: %s\nrerun:  zebu sim %s\n", r.Err, buildCommit(), p.Args())
 	if !f.shrink {
