@@ -14,12 +14,13 @@ type client struct {
 	g      *Group
 	home   int // the server it talks to unless it looks for the leader
 	leader int // whom it takes for the leader, 0: nobody
+	last   int // whom it has asked last
 	next   Micros
 }
 
 // makeClients makes the scenario's clients, and one for bursts.
 func (w *world) makeClients() {
-	groups := append([]Group{{Writers: true}}, w.sc.Groups...)
+	groups := append([]Group{{Writers: true, Once: true}}, w.sc.Groups...)
 	for i := range groups {
 		g := &groups[i]
 		for k := range max(g.Count, 1) {
@@ -83,10 +84,10 @@ func (c *client) try(cmd *Command) {
 	to := c.home
 	if c.g.Writers && !c.g.Spread || !c.g.Writers && c.g.Read == ReadLeader {
 		if to = c.leader; to == 0 {
-			to = c.another(cmd.Server)
+			to = c.another(c.last)
 		}
 	}
-	cmd.Server = to
+	cmd.Server, c.last = to, to
 	if c.g.Writers {
 		w.record(Event{Kind: ClientSend, Server: to, Index: -1, Client: c.id, Command: cmd.ID})
 	}
@@ -136,11 +137,13 @@ func (c *client) refused(cmd *Command, hint int) {
 // again tries another server, or gives up.
 func (c *client) again(cmd *Command, hint int) {
 	w := c.w
-	if !c.g.Writers && (c.g.Read != ReadLeader || cmd.Tries >= 3) || w.now-cmd.sent >= writePatience {
+	if !c.g.Writers && (c.g.Read != ReadLeader || cmd.Tries >= 3) || c.g.Once || w.now-cmd.sent >= writePatience {
 		c.giveUp(cmd)
 		return
 	}
-	c.leader = hint
+	if c.leader == cmd.Server || c.leader == 0 {
+		c.leader = hint
+	}
 	if c.g.Spread {
 		c.home = c.another(cmd.Server)
 	}
@@ -213,7 +216,7 @@ func (c *client) read(cmd *Command, server, entries int) {
 	c.after()
 }
 
-// burst issues several writes at once.
+// burst issues several writes at once, to the leader, and does not try again.
 func (w *world) burst(n int) {
 	c := w.clients[0]
 	c.leader = w.leading()

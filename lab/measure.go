@@ -84,14 +84,24 @@ func (t *tally) election(round int64) {
 func (t *tally) fault(w *world, hit []int) {
 	t.faults++
 	if l := w.leading(); t.since < 0 && l != 0 && slices.Contains(hit, l) {
-		t.since, t.sinceEpoch = w.now, w.servers[l-1].epoch
+		// It may turn out that it still has a quorum.
+		epoch := w.servers[l-1].epoch
+		w.after(0, func() {
+			if s := w.servers[l-1]; t.since < 0 && (!s.up || !w.hasQuorum(l)) {
+				t.since, t.sinceEpoch = w.now, epoch
+			}
+		})
 	}
 }
 
 // leaderless notes that nobody leads any more.
 func (t *tally) leaderless(w *world) {
-	if t.counting && t.since < 0 {
-		t.since, t.sinceEpoch = w.now, 0
+	if !t.counting || t.since >= 0 {
+		return
+	}
+	t.since, t.sinceEpoch = w.now, 0
+	for _, at := range t.proposals { // it may have led nobody for a while
+		t.since = min(t.since, at)
 	}
 }
 
@@ -108,6 +118,7 @@ func (t *tally) led(w *world, s *Server) {
 		return
 	}
 	t.leaders++
+	clear(t.proposals)
 	if t.since < 0 || s.epoch <= t.sinceEpoch {
 		return
 	}

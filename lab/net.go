@@ -15,7 +15,6 @@ type pipe struct {
 type packet struct {
 	m    *Message
 	life int // of the sender
-	at   Micros
 }
 
 // Send sends a message to another server. Messages from one to another arrive in order, unless they are lost.
@@ -36,12 +35,15 @@ func (p *pipe) send(s *Server, m *Message) {
 		w.record(Event{Kind: Send, Server: p.from, Peer: p.to, Epoch: m.Epoch, Index: m.Index, Name: m.Name, Msg: m.id, Bytes: m.Bytes, Note: m.Note})
 		s.cpuFree = max(w.now, s.cpuFree) + sendCost
 	}
-	pk := packet{m, s.life, w.now}
-	if w.isCut(p.from, p.to) {
+	pk := packet{m, s.life}
+	switch {
+	case !w.isCut(p.from, p.to):
+		p.launch(s, pk)
+	case p.link == nil && w.now-w.cutAt[p.from-1][p.to-1] > connPatience:
+		p.lose(pk)
+	default:
 		p.held = append(p.held, pk)
-		return
 	}
-	p.launch(s, pk)
 }
 
 func (p *pipe) launch(s *Server, pk packet) {
@@ -118,17 +120,15 @@ func (p *pipe) report(pk packet, arrived bool) {
 	})
 }
 
-// release lets go what a cut has held. What has been held for longer than connections last is lost, unless it is a connection
-// that its ends have kept.
+// release lets go what a cut has held.
 func (p *pipe) release() {
 	held := p.held
 	p.held = nil
 	s := p.w.servers[p.from-1]
 	for _, pk := range held {
-		switch {
-		case pk.life != s.life, p.link == nil && p.w.now-pk.at > connPatience:
+		if pk.life != s.life {
 			p.lose(pk)
-		default:
+		} else {
 			p.launch(s, pk)
 		}
 	}
@@ -289,6 +289,18 @@ func (w *world) cut(from, to int) {
 	if w.cuts[from-1][to-1]++; w.cuts[from-1][to-1] == 1 {
 		w.cutAt[from-1][to-1] = w.now
 		w.record(Event{Kind: Partition, Server: from, Peer: to, Index: -1})
+		w.after(connPatience, func() { w.breakOff(from, to) })
+	}
+}
+
+// breakOff ends a connection that nothing has come through for too long.
+func (w *world) breakOff(from, to int) {
+	if !w.isCut(from, to) || w.now-w.cutAt[from-1][to-1] < connPatience {
+		return
+	}
+	w.pipes[from-1][to-1].drop()
+	if s := w.servers[from-1]; s.up {
+		s.node.PeerLost(to)
 	}
 }
 

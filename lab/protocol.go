@@ -22,6 +22,8 @@ type Node interface {
 	// says that it refuses connections: its machine runs, and no process there.
 	PeerUp(id int)
 	PeerDown(id int)
+	// PeerLost says that what is sent to a server does not get there, nobody knows why.
+	PeerLost(id int)
 	// Write takes a client's command. It is answered with [Server.Answer] when it has been applied here, or refused.
 	Write(c *Command)
 	// Read takes a client's read, to be answered with [Server.AnswerRead].

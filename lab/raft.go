@@ -156,7 +156,10 @@ func (n *raftNode) Recv(_ int, m *Message) {
 // PeerUp means nothing to Raft; PeerDown that what was sent is lost.
 func (n *raftNode) PeerUp(int) {}
 
-// PeerDown tells the library, as etcd's transport does.
+// PeerLost tells the library, as etcd's transport does.
+func (n *raftNode) PeerLost(id int) { n.PeerDown(id) }
+
+// PeerDown tells the library, too.
 func (n *raftNode) PeerDown(id int) {
 	n.rn.ReportUnreachable(uint64(id))
 	n.turn()

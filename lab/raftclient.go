@@ -40,7 +40,10 @@ func (n *raftNode) configure(e *raftpb.Entry) {
 	if cc.Unmarshal(e.Data) != nil {
 		return
 	}
-	n.member(n.rn.ApplyConfChange(cc))
+	cs := n.rn.ApplyConfChange(cc)
+	n.member(cs)
+	// Whoever has been added has to be in the configuration of the snapshot that it is sent.
+	_, _ = n.d.CreateSnapshot(e.Index, cs, nil)
 }
 
 func (n *raftNode) member(cs *raftpb.ConfState) {

@@ -23,6 +23,8 @@ type Scenario struct {
 	Snapshot           int  // entries between snapshots
 	Size               int  // of a command, in bytes
 	Cold               bool // no server runs at the beginning
+	SkipFrom           Micros
+	SkipUntil          Micros // what is frequent between the two is not recorded
 	Groups             []Group
 	Steps              []Step
 }
@@ -37,6 +39,7 @@ type Group struct {
 	From, Until Micros // 0: to the end
 	Home        int    // the server that they talk to; 0: each another one
 	Spread      bool   // writers talk to their own servers, and not to the leader
+	Once        bool   // writers that get no answer do not try again
 }
 
 // Step is something that is done to the ensemble.
@@ -175,6 +178,8 @@ func (sc *Scenario) parse(line string) (err error) {
 		sc.Heartbeat, err = parseTime(rest)
 	case "timeout":
 		sc.Timeout, err = parseTime(rest)
+	case "skip":
+		err = sc.parseSkip(words[1:])
 	case "writers", "readers":
 		err = sc.parseGroup(words)
 	case "at":
@@ -182,6 +187,17 @@ func (sc *Scenario) parse(line string) (err error) {
 	default:
 		err = fmt.Errorf("%q is no line of a scenario", words[0])
 	}
+	return err
+}
+
+func (sc *Scenario) parseSkip(words []string) (err error) {
+	if len(words) != 2 {
+		return errors.New("expected two times")
+	}
+	if sc.SkipFrom, err = parseTime(words[0]); err != nil {
+		return err
+	}
+	sc.SkipUntil, err = parseTime(words[1])
 	return err
 }
 
@@ -215,8 +231,9 @@ func (sc *Scenario) parseGroup(words []string) (err error) {
 		case words[0] == "closed":
 			words = words[1:]
 			continue
-		case words[0] == "spread":
-			g.Spread = true
+		case words[0] == "spread" || words[0] == "once":
+			g.Spread = g.Spread || words[0] == "spread"
+			g.Once = g.Once || words[0] == "once"
 			words = words[1:]
 			continue
 		case len(words) < 2:

@@ -224,6 +224,9 @@ func (s *Server) crash(power bool) {
 	}
 	w.dropHeld(s.id)
 	s.Took("down", 0, s.epoch, "")
+	if len(w.live()) == 0 {
+		w.tally.lastRound = 0 // rounds of elections begin anew
+	}
 	if power {
 		return
 	}

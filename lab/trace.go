@@ -26,6 +26,10 @@ type Run struct {
 	Seed     uint64 `json:"seed"`
 	Servers  int    `json:"servers"`
 	Duration Micros `json:"duration"`
+	// Between SkipFrom and SkipUntil, where they differ, messages, writes and clients are measured and not recorded: there is too much of the
+	// same.
+	SkipFrom  Micros `json:"skipFrom,omitempty"`
+	SkipUntil Micros `json:"skipUntil,omitempty"`
 	// Marks are the faults and other steps of the scenario, in order of time.
 	Marks []Mark `json:"marks"`
 	// Events is empty in runs of a series, which are measured only.
@@ -95,6 +99,15 @@ const (
 	ClientRead Kind = "clientRead" // a read was answered: Index is what it saw
 	StaleRead  Kind = "staleRead"  // the same, but a write that had been acknowledged before the read began was missing
 )
+
+// frequent says whether events of this kind are left out where a scenario says so.
+func (k Kind) frequent() bool {
+	switch k {
+	case Send, Recv, Lost, Fsync, Propose, Commit, Apply, ClientSend, ClientAck, ClientRead:
+		return true
+	}
+	return false
+}
 
 // Event is one thing that happened. Events of a run are in order of time.
 type Event struct {

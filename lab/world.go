@@ -117,8 +117,7 @@ func (w *world) record(e Event) {
 	if len(w.armed) > 0 {
 		w.fire(&e)
 	}
-	if w.rec.on {
-		e.At = w.now - w.zero
+	if e.At = w.now - w.zero; w.rec.on && (e.At < w.sc.SkipFrom || e.At >= w.sc.SkipUntil || !e.Kind.frequent()) {
 		w.rec.events = append(w.rec.events, e)
 	}
 }
@@ -169,7 +168,9 @@ func (w *world) rolesChanged() {
 }
 
 func (w *world) proposed(s *Server, cmd int, epoch, index int64) {
-	w.tally.proposed(w, epoch, index)
+	if s.id == w.leading() {
+		w.tally.proposed(w, epoch, index)
+	}
 	w.ledger.proposed(s.id, cmd, epoch, index)
 }
 
@@ -257,12 +258,24 @@ func (w *world) finish() *Run {
 	w.tally.close(w)
 	r := &Run{
 		Scenario: w.sc.Name, Title: w.sc.Title, About: w.sc.About, Protocol: w.p.Name(), Seed: w.seed, Servers: w.sc.Servers, Duration: w.sc.Duration,
+		SkipFrom: w.sc.SkipFrom, SkipUntil: w.sc.SkipUntil,
 		Marks: w.marks, Events: w.rec.events, Measures: w.tally.measures(w), Violations: w.problems,
 	}
 	if w.rec.on {
 		r.Commands = w.ledger.commands(w)
 	}
 	return r
+}
+
+// hasQuorum says whether a server and those that it can talk to are a majority.
+func (w *world) hasQuorum(id int) bool {
+	n := 1
+	for _, o := range w.initial {
+		if o != id && w.servers[o-1].up && !w.isCut(id, o) && !w.isCut(o, id) {
+			n++
+		}
+	}
+	return n > len(w.initial)/2
 }
 
 // live returns the servers with a process.

@@ -384,6 +384,9 @@ func (n *zabNode) PeerDown(id int) {
 	n.input(func() { n.el.PeerDown(n.now(), proto.ServerID(id)) })
 }
 
+// PeerLost means nothing to the election, which says again what matters.
+func (n *zabNode) PeerLost(int) {}
+
 // end ends the role: links are closed, and clients are told.
 func (n *zabNode) end(err error) {
 	n.ended, n.serving = true, false
