@@ -33,6 +33,7 @@ type MemberOptions struct {
 	MinNotification, MaxNotification proto.Millis
 	MaxSnapSyncs, MaxDiffSyncs       int
 	EpochWait                        proto.Millis
+	LastCounter                      uint32 // that of [zab.LeaderOptions]
 }
 
 // Disk is what a member finds on its disk besides the state.

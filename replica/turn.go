@@ -99,7 +99,7 @@ func (m *Member) take(d *election.Decision) {
 		ID: m.o.ID, AcceptedEpoch: m.accepted, CurrentEpoch: m.current, Last: m.r.applied, Log: m.log,
 		Committed: m.committed, LastSeen: m.lastSeen, Reconfig: m.o.Reconfig, LogSync: m.o.LogSync, SnapSync: m.o.SnapSync,
 		Oracle: m.o.Oracle, Granted: m.granted, EpochWait: m.o.EpochWait, Timing: m.o.Timing,
-		MaxSnapSyncs: m.o.MaxSnapSyncs, MaxDiffSyncs: m.o.MaxDiffSyncs, Extensions: m.ownExtensions(),
+		MaxSnapSyncs: m.o.MaxSnapSyncs, MaxDiffSyncs: m.o.MaxDiffSyncs, LastCounter: m.o.LastCounter, Extensions: m.ownExtensions(),
 	}, m.now())
 	m.role = &Role{State: proto.Leading, Leader: m.o.ID}
 }

@@ -3,7 +3,6 @@ package zab
 import (
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 
 	"zebu/internal/mutant"
@@ -18,7 +17,7 @@ func (l *Leader) Propose(p Proposal) error {
 	switch {
 	case l.phase != broadcasting:
 		return fmt.Errorf("propose %v: %w", p.Zxid, ErrEnded)
-	case p.Zxid.Counter() == math.MaxUint32 && !mutant.On(mutant.RolloverOverlooked):
+	case p.Zxid.Counter() > l.o.LastCounter && !mutant.On(mutant.RolloverOverlooked):
 		l.end(ErrRollover)
 		return fmt.Errorf("propose %v: %w", p.Zxid, ErrRollover)
 	case p.Zxid.Epoch() != l.epoch || p.Zxid <= l.lastProposed || p.Zxid != l.lastProposed+1 && !isFirst(l.lastProposed):

@@ -2,6 +2,7 @@ package zab
 
 import (
 	"fmt"
+	"math"
 	"slices"
 
 	"zebu/internal/mutant"
@@ -37,6 +38,8 @@ type LeaderOptions struct {
 	Extensions proto.Extensions // what learners are told that this server can do
 	// MaxSnapSyncs and MaxDiffSyncs replace the defaults unless 0.
 	MaxSnapSyncs, MaxDiffSyncs int
+	// LastCounter is the counter of an epoch's last zxid; 0 for all that there are. Tests have fewer.
+	LastCounter uint32
 }
 
 type leaderPhase uint8
@@ -107,6 +110,9 @@ func NewLeader(o LeaderOptions, now proto.Millis) *Leader {
 	}
 	if o.MaxDiffSyncs <= 0 {
 		o.MaxDiffSyncs = DefaultMaxDiffSyncs
+	}
+	if o.LastCounter == 0 {
+		o.LastCounter = math.MaxUint32 - 1
 	}
 	l := &Leader{
 		o: o, log: o.Log, now: now, phaseSince: now, epoch: next(o.AcceptedEpoch),
