@@ -336,7 +336,11 @@ func (m *Member) introduced(from proto.ServerID, p *proto.QuorumPacket) {
 func (m *Member) mayJoin(from proto.ServerID, p *proto.QuorumPacket) bool {
 	switch p.Type {
 	case proto.PacketFollowerInfo, proto.PacketObserverInfo:
-		return !m.r.kv.used || m.extensions[from]&proto.ExtEtcd != 0
+		shares := m.extensions[from]&proto.ExtEtcd != 0
+		if m.leader == nil { // an observer that has come to a follower: those that share the key space learn from the leader
+			return !shares && !m.r.kv.used
+		}
+		return shares || !m.r.kv.used
 	}
 	return true
 }

@@ -96,6 +96,7 @@ func (r *Replica) plan(c *Conn, owner session.Owner, s proto.SessionID, req *Req
 	if req.Op == proto.OpCloseSession && !mutant.On(mutant.ClosingSessionWrites) {
 		r.tracker.SetClosing(s)
 	}
+	r.kv.used = r.kv.used || req.Op == proto.OpEtcd
 	if c != nil {
 		c.submitted++
 	}

@@ -139,6 +139,7 @@ func (s *Server) Status() status.Etcd {
 		// What the files take is looked up now and then only; clients divide by it.
 		st.Size = max(s.etcd.space.backend.Size(), st.InUse, 1)
 		st.Leases = store.NumLeases()
+		st.Revision, st.Compact = store.Revision(), store.Compacted()
 		s.watching.Lock()
 		st.Watches = s.rep.EtcdHub().Watches()
 		s.watching.Unlock()

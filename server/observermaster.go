@@ -81,7 +81,7 @@ func (p *masters) reached() { p.tried = 0 }
 func (e *ensemble) learnFrom(leader proto.ServerID, addrs []proto.HostPort) ([]proto.HostPort, time.Duration) {
 	q := &e.s.cfg.Quorum
 	e.masters.id = leader
-	if q.ObserverMasterPort != 0 {
+	if q.ObserverMasterPort != 0 && e.s.etcd == nil { // the etcd API needs the leader itself
 		config := e.m.Config()
 		if id := e.masters.pick(config.Voters().IDs(), leader); id != leader {
 			e.s.log.Info("learns from an observer master", zap.Int64("server", int64(id)))

@@ -185,6 +185,15 @@ func (s *Server) LastSnapshot() status.Snapshot {
 	return status.Snapshot{Zxid: info.Zxid, Size: info.Size, Time: info.ModTime}
 }
 
+// Etcd implements [status.Source].
+func (s *Server) Etcd() *status.Etcd {
+	if s.etcd == nil {
+		return nil
+	}
+	st := s.Status()
+	return &st
+}
+
 // ResetServer implements [status.Source].
 func (s *Server) ResetServer() {
 	if e := s.loop.e; e != nil {
