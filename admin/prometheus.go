@@ -31,9 +31,9 @@ func NewMetrics(o MetricsOptions) (*Server, error) {
 	return listen("Prometheus endpoint", o.Addr, o.Log, 0, MetricsHandler(o))
 }
 
-func (o MetricsOptions) registry() *prometheus.Registry {
+func (o MetricsOptions) registry(c *collector) *prometheus.Registry {
 	reg := prometheus.NewRegistry()
-	reg.MustRegister(&collector{o.Report})
+	reg.MustRegister(c)
 	if o.ExportJVM {
 		reg.MustRegister(collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collectors.NewGoCollector(),
 			jvmCollector{})
@@ -41,9 +41,10 @@ func (o MetricsOptions) registry() *prometheus.Registry {
 	return reg
 }
 
-// MetricsWriter returns a function that writes what MetricsHandler serves, for another endpoint to add to what it has.
+// MetricsWriter returns a function that writes what MetricsHandler serves but for the gauges of the etcd API: its
+// endpoint adds them to its own.
 func MetricsWriter(o MetricsOptions) func(io.Writer) error {
-	reg := o.registry()
+	reg := o.registry(&collector{report: o.Report, withoutEtcd: true})
 	return func(w io.Writer) error {
 		families, err := reg.Gather()
 		for _, f := range families {
@@ -57,7 +58,7 @@ func MetricsWriter(o MetricsOptions) func(io.Writer) error {
 
 // MetricsHandler returns what the Prometheus endpoint serves: /metrics.
 func MetricsHandler(o MetricsOptions) http.Handler {
-	reg := o.registry()
+	reg := o.registry(&collector{report: o.Report})
 	scrape := promhttp.HandlerFor(reg, promhttp.HandlerOpts{
 		ErrorHandling: promhttp.ContinueOnError, MaxRequestsInFlight: maxAtOnce, Timeout: answerTimeout,
 	})
@@ -71,7 +72,10 @@ func MetricsHandler(o MetricsOptions) http.Handler {
 
 // collector turns a report into Prometheus metrics: ZooKeeper's names without a prefix, counters without "_total", sets
 // with the label "key". It describes nothing in advance, because keys come and go.
-type collector struct{ report *status.Report }
+type collector struct {
+	report      *status.Report
+	withoutEtcd bool // leave out the gauges of the etcd API
+}
 
 // Describe implements prometheus.Collector.
 func (*collector) Describe(chan<- *prometheus.Desc) {}
@@ -80,6 +84,9 @@ func (*collector) Describe(chan<- *prometheus.Desc) {}
 func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	now := time.Now()
 	for _, g := range c.report.Gauges() {
+		if c.withoutEtcd && strings.HasPrefix(g.Name, "etcd_") {
+			continue
+		}
 		send(ch, prometheus.GaugeValue, g.Name, number(g.Value))
 	}
 	for _, m := range c.report.Metrics.Registry.All() {

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"zebu/status"
 	"zebu/status/statustest"
 )
 
@@ -37,6 +38,21 @@ func TestPrometheusNames(t *testing.T) {
 	}
 	if strings.Contains(body, "\nzk_") {
 		t.Error("names have mntr's prefix")
+	}
+}
+
+// TestPrometheusEtcd: the etcd API's gauges have etcd's names, and are left to that API's own endpoint there.
+func TestPrometheusEtcd(t *testing.T) {
+	f := statustest.New()
+	f.KeySpace = &status.Etcd{Revision: 1234}
+	o := MetricsOptions{Report: f.Report()}
+	const want = "etcd_debugging_mvcc_current_revision 1234\n"
+	if _, _, body := ask(t, MetricsHandler(o), http.MethodGet, "/metrics", "", ""); !strings.Contains(body, want) {
+		t.Errorf("no\n%s", want)
+	}
+	var b strings.Builder
+	if err := MetricsWriter(o)(&b); err != nil || strings.Contains(b.String(), "etcd_") || !strings.Contains(b.String(), "znode_count 9\n") {
+		t.Errorf("%v\n%s", err, b.String())
 	}
 }
 

@@ -20,8 +20,6 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/protobuf/encoding/protojson"
-
-	"zebu/proto"
 )
 
 // headerTimeout is how long a client may take to send a request's header, as in etcd.
@@ -120,26 +118,8 @@ func (s *Server) serveMetrics(w http.ResponseWriter, _ *http.Request) {
 // writeState writes those of etcd's metrics that tell of the server's state.
 func (s *Server) writeState(w io.Writer) error {
 	node := s.Node.Status()
-	flag := func(b bool) int64 {
-		if b {
-			return 1
-		}
-		return 0
-	}
-	for _, m := range []struct {
-		name, help string
-		value      int64
-	}{
-		{"etcd_server_has_leader", "Whether or not a leader exists. 1 is existence, 0 is not.", flag(node.Leader != proto.NoServer)},
-		{"etcd_server_is_leader", "Whether or not this member is a leader. 1 if is, 0 otherwise.", flag(node.Leader == node.ServerID)},
-		{"etcd_server_is_learner", "Whether or not this member is a learner. 1 if is, 0 otherwise.", flag(node.Observer)},
-		{"etcd_server_quota_backend_bytes", "Current backend storage quota size in bytes.", node.Quota},
-		{"etcd_mvcc_db_total_size_in_bytes", "Total size of the underlying database physically allocated in bytes.", node.Size},
-		{"etcd_mvcc_db_total_size_in_use_in_bytes", "Total size of the underlying database logically in use in bytes.", node.InUse},
-		{"etcd_debugging_mvcc_watcher_total", "Total number of watchers.", int64(node.Watches)},
-		{"etcd_debugging_lease_total", "Total number of leases.", int64(node.Leases)},
-	} {
-		if _, err := fmt.Fprintf(w, "# HELP %s %s\n# TYPE %s gauge\n%s %d\n", m.name, m.help, m.name, m.name, m.value); err != nil {
+	for _, m := range node.Gauges() {
+		if _, err := fmt.Fprintf(w, "# HELP %s %s\n# TYPE %s gauge\n%s %d\n", m.Name, m.Help, m.Name, m.Name, m.Value); err != nil {
 			return err
 		}
 	}

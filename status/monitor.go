@@ -7,11 +7,11 @@ import (
 
 // Gauge is one number that the server tells of itself.
 type Gauge struct {
-	Name  string // ZooKeeper's name, without zk_
+	Name  string // ZooKeeper's name, without zk_; of the etcd API etcd's name
 	Value any    // int64 or float64
 }
 
-// Gauges are the numbers of mntr that are not counted in package metrics (spec 12.4).
+// Gauges are the numbers of mntr that are not counted in package metrics (spec 12.4), then those of the etcd API, if the server has it.
 func (r *Report) Gauges() []Gauge {
 	s := r.Server()
 	open, most := descriptors()
@@ -43,6 +43,11 @@ func (r *Report) Gauges() []Gauge {
 	}
 	if e := r.Ensemble(); e != nil && s.Mode != ReadOnly {
 		gauges = append(gauges, e.gauges()...)
+	}
+	if e := r.Etcd(); e != nil {
+		for _, g := range e.Gauges() {
+			gauges = append(gauges, Gauge{g.Name, g.Value})
+		}
 	}
 	return gauges
 }

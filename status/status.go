@@ -29,6 +29,8 @@ type Source interface {
 	LastSnapshot() Snapshot
 	// Ensemble tells of the server's part in its ensemble; nil if it stands alone.
 	Ensemble() *Ensemble
+	// Etcd tells of the etcd API; nil of a server without it.
+	Etcd() *Etcd
 	// Observers returns the links of a leader's observers, by id.
 	Observers() []ObserverLink
 	ResetServer()

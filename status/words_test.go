@@ -90,6 +90,28 @@ func TestWordsAsApache(t *testing.T) {
 	}
 }
 
+// TestMntrOfEtcd: only a server with the etcd API tells of it, under etcd's names.
+func TestMntrOfEtcd(t *testing.T) {
+	f := statustest.New()
+	if got := run(t, f.Report(), "mntr"); strings.Contains(got, "etcd_") {
+		t.Errorf("a server without the etcd API:\n%s", got)
+	}
+	f.KeySpace = &status.Etcd{
+		ServerID: 1, Leader: 1, Revision: 1234, Compact: -1, Size: 5000, InUse: 4000, Quota: 2 << 30, Watches: 7, Leases: 3,
+	}
+	got := run(t, f.Report(), "mntr")
+	for _, want := range []string{
+		"zk_etcd_server_has_leader\t1", "zk_etcd_server_is_leader\t1", "zk_etcd_server_is_learner\t0",
+		"zk_etcd_server_quota_backend_bytes\t2147483648", "zk_etcd_mvcc_db_total_size_in_bytes\t5000",
+		"zk_etcd_mvcc_db_total_size_in_use_in_bytes\t4000", "zk_etcd_debugging_mvcc_current_revision\t1234",
+		"zk_etcd_debugging_mvcc_compact_revision\t-1", "zk_etcd_debugging_mvcc_watcher_total\t7", "zk_etcd_debugging_lease_total\t3",
+	} {
+		if !strings.Contains(got, want+"\n") {
+			t.Errorf("no %q in\n%s", want, got)
+		}
+	}
+}
+
 func TestVersion(t *testing.T) {
 	got := statustest.New().Report().Version.String()
 	if want := "3.9.5-zebu.0.1.0-dev, built on 02/11/2026 20:18 UTC"; got != want {

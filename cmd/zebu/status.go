@@ -33,7 +33,7 @@ func newStatusCommand() *cobra.Command {
 	var f statusFlags
 	cmd := &cobra.Command{
 		Use:   "status [HOST:PORT…]",
-		Short: "Show role, epoch, zxid, lag and load of every server of an ensemble",
+		Short: "Show role, epoch, zxid, lag and load of every server of an ensemble, and its etcd API",
 		Long: `Ask servers, zebu's or Apache ZooKeeper's, what they do, all at once, and print a row for each.
 Without an argument 127.0.0.1:2181 is asked; a connect string (host:port,host:port/chroot) will do as one
 argument; the port is 2181 unless given.
@@ -48,8 +48,17 @@ argument; the port is 2181 unless given.
   SESSIONS  of the whole ensemble, as this server knows it
   LATENCY   of requests, in ms, least/average/most since the start or the last srst
 
+Servers with the etcd API have a second row:
+
+  REVISION  of the key space, the same on all servers but for LAG
+  COMPACTED the revision at which it was compacted last
+  DB SIZE   of the files on this server's disk
+  IN USE    of keys, values and their history, which QUOTA bounds
+  WATCHERS  of this server's etcd clients
+  LEASES    of the whole ensemble
+
 All this comes from four-letter words on the client port: srvr, which every server answers, then mntr for
-SESSIONS and conf for ID. These two have to be in the servers' 4lw.commands.whitelist: what is not to be
+SESSIONS and the etcd API, and conf for ID. These two have to be in the servers' 4lw.commands.whitelist: what is not to be
 had is "-".
 
 Exit codes: 0 every server serves, and exactly one of them leads (or there is one and it is standalone);

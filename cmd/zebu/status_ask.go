@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -48,6 +49,7 @@ type serverStatus struct {
 	Latency     *latency    `json:"latency"`
 	Nodes       *int64      `json:"nodes"`
 	Version     string      `json:"version,omitempty"` // as the server writes it
+	Etcd        *etcdStatus `json:"etcd,omitempty"`    // absent of a server without the etcd API
 
 	zxid proto.Zxid
 }
@@ -57,6 +59,17 @@ type latency struct {
 	Min int64   `json:"min"`
 	Avg float64 `json:"avg"`
 	Max int64   `json:"max"`
+}
+
+// etcdStatus is what a server tells of the etcd API's key space. Sizes are in bytes.
+type etcdStatus struct {
+	Revision  int64 `json:"revision"`
+	Compacted int64 `json:"compactRevision"` // -1: never
+	DBSize    int64 `json:"dbSize"`
+	InUse     int64 `json:"dbSizeInUse"`
+	Quota     int64 `json:"dbSizeQuota"` // 0: none
+	Watchers  int64 `json:"watchers"`    // of this server's clients
+	Leases    int64 `json:"leases"`
 }
 
 // ask asks all servers at once and waits for each no longer than limit.
@@ -99,6 +112,7 @@ func askServer(ctx context.Context, addr string, limit time.Duration) serverStat
 				sessions := global + local
 				s.Sessions = &sessions
 			}
+			s.Etcd = etcdFrom(v)
 		}
 	})
 	more.Go(func() {
@@ -110,6 +124,26 @@ func askServer(ctx context.Context, addr string, limit time.Duration) serverStat
 	})
 	more.Wait()
 	return s
+}
+
+// etcdFrom picks the etcd API's numbers out of an answer to mntr; nil if there are none.
+func etcdFrom(v fourletter.Values) *etcdStatus {
+	var e etcdStatus
+	for name, to := range map[string]*int64{
+		"etcd_debugging_mvcc_current_revision":    &e.Revision,
+		"etcd_debugging_mvcc_compact_revision":    &e.Compacted,
+		"etcd_mvcc_db_total_size_in_bytes":        &e.DBSize,
+		"etcd_mvcc_db_total_size_in_use_in_bytes": &e.InUse,
+		"etcd_server_quota_backend_bytes":         &e.Quota,
+		"etcd_debugging_mvcc_watcher_total":       &e.Watchers,
+		"etcd_debugging_lease_total":              &e.Leases,
+	} {
+		var ok bool
+		if *to, ok = v.Int(name); !ok {
+			return nil
+		}
+	}
+	return &e
 }
 
 // summary asks a server for srvr.
@@ -214,7 +248,7 @@ func (e *ensembleStatus) writeJSON(w io.Writer, indent bool) error {
 	return encoder.Encode(e)
 }
 
-// writeTable writes a row for each server, then what is wrong.
+// writeTable writes a row for each server, the etcd API's where there is one, then what is wrong.
 func (e *ensembleStatus) writeTable(b *strings.Builder) {
 	tw := tabwriter.NewWriter(b, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(tw, "SERVER\tID\tROLE\tEPOCH\tZXID\tLAG\tCONNS\tSESSIONS\tLATENCY\tNODES\tVERSION")
@@ -224,12 +258,39 @@ func (e *ensembleStatus) writeTable(b *strings.Builder) {
 			told(s.Lag), told(s.Connections), told(s.Sessions), s.Latency, told(s.Nodes), shortVersion(s.Version))
 	}
 	tw.Flush() // into memory
+	e.writeEtcd(b)
 	if len(e.Problems) > 0 {
 		fmt.Fprintln(b)
 	}
 	for _, p := range e.Problems {
 		fmt.Fprintln(b, p)
 	}
+}
+
+// writeEtcd writes a row for each server that has told of the etcd API.
+func (e *ensembleStatus) writeEtcd(b *strings.Builder) {
+	if !slices.ContainsFunc(e.Servers, func(s serverStatus) bool { return s.Etcd != nil }) {
+		return
+	}
+	fmt.Fprintln(b)
+	tw := tabwriter.NewWriter(b, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(tw, "ETCD API OF\tREVISION\tCOMPACTED\tDB SIZE\tIN USE\tQUOTA\tWATCHERS\tLEASES")
+	for i := range e.Servers {
+		s := &e.Servers[i]
+		if s.Etcd == nil {
+			continue
+		}
+		compacted, quota := "-", "-"
+		if s.Etcd.Compacted >= 0 {
+			compacted = fmt.Sprint(s.Etcd.Compacted)
+		}
+		if s.Etcd.Quota > 0 {
+			quota = bytesText(s.Etcd.Quota)
+		}
+		fmt.Fprintf(tw, "%s\t%d\t%s\t%s\t%s\t%s\t%d\t%d\n", s.Address, s.Etcd.Revision, compacted,
+			bytesText(s.Etcd.DBSize), bytesText(s.Etcd.InUse), quota, s.Etcd.Watchers, s.Etcd.Leases)
+	}
+	tw.Flush() // into memory
 }
 
 // told is a cell for what a server may not have told.

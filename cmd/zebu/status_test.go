@@ -23,6 +23,9 @@ const (
 		"membership: \nserver.1=127.0.0.1:44695:52503:participant\nversion=0"
 	apacheMntr = "zk_version\t" + apacheVersion + "\nzk_server_state\tfollower\nzk_peer_state\tfollowing - broadcast\n" +
 		"zk_num_alive_connections\t2\nzk_avg_latency\t5.1667\nzk_global_sessions\t7\nzk_local_sessions\t1\nzk_max_latency\t16\n"
+	etcdMntr = "zk_etcd_server_quota_backend_bytes\t2147483648\nzk_etcd_mvcc_db_total_size_in_bytes\t25165824\n" +
+		"zk_etcd_mvcc_db_total_size_in_use_in_bytes\t70000\nzk_etcd_debugging_mvcc_current_revision\t1234\n" +
+		"zk_etcd_debugging_mvcc_compact_revision\t-1\nzk_etcd_debugging_mvcc_watcher_total\t5\nzk_etcd_debugging_lease_total\t2\n"
 )
 
 // srvrText is an answer to srvr.
@@ -43,7 +46,10 @@ func srvrText(version, mode, zxid string) string {
 type words map[string]string
 
 // full answers all three words, limited srvr alone, as the servers do by default.
-func full(srvr string) words    { return words{"srvr": srvr, "mntr": apacheMntr, "conf": apacheConf} }
+func full(srvr string) words { return words{"srvr": srvr, "mntr": apacheMntr, "conf": apacheConf} }
+func withEtcd(srvr string) words {
+	return words{"srvr": srvr, "mntr": apacheMntr + etcdMntr, "conf": apacheConf}
+}
 func limited(srvr string) words { return words{"srvr": srvr} }
 
 // notServing is what a server answers to all of them while it looks for a leader.
@@ -122,6 +128,8 @@ func TestStatus(t *testing.T) {
 		{"two-standalone", []words{full(leader), full(srvrText(apacheVersion, "standalone", "0x5"))}, nil, exitUnexpected},
 		{"no-zookeeper", []words{full(leader), {"srvr": "HTTP/1.1 400 Bad Request\r\n\r\n"}, {"srvr": ""}}, nil, exitUnexpected},
 		{"json", []words{full(leader), limited(follower), notServing}, []string{"-o", "json"}, exitUnexpected},
+		{"etcd", []words{withEtcd(leader), full(follower), notServing, withEtcd(follower)}, nil, exitUnexpected},
+		{"etcd-json", []words{withEtcd(leader), full(follower)}, []string{"-o", "json"}, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var addrs []string

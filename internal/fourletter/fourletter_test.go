@@ -187,6 +187,8 @@ func (fake) Server() status.Server {
 
 func (fake) Ensemble() *status.Ensemble { return nil }
 
+func (fake) Etcd() *status.Etcd { return nil }
+
 func FuzzParse(f *testing.F) {
 	f.Add(leaderSrvr)
 	f.Add("Mode: \nZxid: 0x\nLatency min/avg/max: //")

@@ -27,6 +27,7 @@ type Fake struct {
 	Connections []status.Conn
 	Member      *status.Ensemble // nil: it stands alone
 	Links       []status.ObserverLink
+	KeySpace    *status.Etcd // nil: no etcd API
 	sessions    []status.Session
 	ephemerals  map[proto.SessionID][]string
 
@@ -127,6 +128,9 @@ func (f *Fake) Sessions() []status.Session {
 func (f *Fake) Ephemerals() map[proto.SessionID][]string {
 	return f.ephemerals
 }
+
+// Etcd implements [status.Source].
+func (f *Fake) Etcd() *status.Etcd { return f.KeySpace }
 
 // Watches implements [status.Source].
 func (f *Fake) Watches(yield func(path string, session proto.SessionID) bool) {
