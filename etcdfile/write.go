@@ -20,19 +20,22 @@ import (
 // commitBytes is how many bytes of records bbolt has in memory before they are written to the file.
 const commitBytes = 8 << 20
 
-// Write writes the database of a view to w, without a check sum. It needs the whole of it in a file first, which it makes in
-// a directory and removes: a crash may leave one named etcd-snapshot-*.tmp.
+// Write writes the database of a view to w, without a check sum. It needs the whole of it in a file first, which it makes in a directory
+// and which is gone afterwards, and after a crash.
 func Write(w io.Writer, v mvcc.View, dir string, members []*pb.Member) (err error) {
 	f, err := os.CreateTemp(dir, "etcd-snapshot-*.tmp")
 	if err != nil {
 		return fmt.Errorf("write etcd database: %w", err)
 	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	err = create(f.Name(), v, members, false)
-	if err := errors.Join(err, os.Remove(f.Name())); err != nil {
-		return fmt.Errorf("write etcd database: %w", err)
+	// Some systems cannot remove a file that is open.
+	if os.Remove(f.Name()) != nil {
+		defer func() { err = errors.Join(err, os.Remove(f.Name())) }()
 	}
-	if _, err := io.Copy(w, f); err != nil {
+	err = create(f, v, members, func(size int64) error {
+		_, err := io.Copy(w, io.NewSectionReader(f, 0, size))
+		return err
+	})
+	if err != nil {
 		return fmt.Errorf("write etcd database: %w", err)
 	}
 	return nil
@@ -40,23 +43,32 @@ func Write(w io.Writer, v mvcc.View, dir string, members []*pb.Member) (err erro
 
 // Create writes the database of a view to a new file and has it on disk when it returns.
 func Create(path string, v mvcc.View, members []*pb.Member) error {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL, 0o600)
-	if err == nil {
-		err = f.Close()
-	}
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return fmt.Errorf("create etcd database: %w", err)
 	}
-	if err := create(path, v, members, true); err != nil {
+	var size int64
+	err = create(f, v, members, func(n int64) error {
+		size = n
+		return f.Sync()
+	})
+	if err == nil {
+		err = os.Truncate(path, size) // bbolt lets files grow in large steps
+	}
+	if err != nil {
 		return errors.Join(fmt.Errorf("create etcd database %s: %w", path, err), os.Remove(path))
 	}
 	return nil
 }
 
-// create fills an empty file.
-func create(path string, v mvcc.View, members []*pb.Member, sync bool) error {
-	db, err := bbolt.Open(path, 0o600, &bbolt.Options{NoSync: true, NoGrowSync: true, NoFreelistSync: true})
+// create fills an empty file and calls use when the database is whole, with its size in bytes; then it closes the file.
+func create(f *os.File, v mvcc.View, members []*pb.Member, use func(size int64) error) error {
+	db, err := bbolt.Open(f.Name(), 0o600, &bbolt.Options{
+		NoSync: true, NoGrowSync: true, NoFreelistSync: true,
+		OpenFile: func(string, int, os.FileMode) (*os.File, error) { return f, nil },
+	})
 	if err != nil {
+		_ = f.Close() // unless bbolt has done so
 		return err
 	}
 	w := &writer{db: db}
@@ -64,13 +76,10 @@ func create(path string, v mvcc.View, members []*pb.Member, sync bool) error {
 	if w.tx != nil {
 		err = errors.Join(err, w.tx.Rollback())
 	}
-	if err == nil && sync {
-		err = db.Sync()
+	if err == nil {
+		err = use(size)
 	}
-	if err := errors.Join(err, db.Close()); err != nil {
-		return err
-	}
-	return os.Truncate(path, size) // bbolt lets files grow in large steps
+	return errors.Join(err, db.Close())
 }
 
 // writer is an [mvcc.Contents] that puts what it is given into a database.
