@@ -1,6 +1,9 @@
 package lab
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // The cost model. Everything that costs time in a run is here or in the scenario's own lines (latency, fsync).
 const (
@@ -24,26 +27,31 @@ const (
 // snapshotBytes is the size of the state after so many commands of a size: each sets one of stateKeys keys.
 func snapshotBytes(commands, size int) int { return 1024 + min(commands, stateKeys)*(size+32) }
 
-// CostModel says what things cost in a run, and what is left out.
+// CostModel says what things cost in a run, and what is left out: paragraphs, between empty lines.
 func CostModel() string {
-	return fmt.Sprintf(`Network: between any two servers, and between a client and a server, messages arrive in order, as over TCP. A message takes 4/5 of the
-scenario's latency plus an exponentially distributed time with a mean of 1/5 of it, and waits behind those sent before it. A server's network
-card sends %d bytes a microsecond, with %d bytes of headers a message. A cut holds what is sent until it is healed; what it has held for more than %d ms is
-lost. The two directions of a connection can be cut separately, as if TCP did not need acknowledgements. Connections are tried again every %d ms.
-Disk: a write with its sync takes the scenario's fsync time, give or take a fifth, plus a microsecond for every %d bytes. What is to be logged while
-a sync is under way waits and shares the next one. ZAB's epoch files and snapshots have syncs of their own; Raft's vote and term share the log's.
-A process that is killed loses what it has not handed to the disk; a machine without power also loses the end of what is being written.
-Processor: %d us to take a message, %d us to send one, nothing else. Applying a command costs nothing.
-Sizes: ZAB's packets and notifications, and Raft's messages, as they are encoded; a snapshot has %d values at most. Taking a snapshot costs nothing, receiving
-one does.
-Clocks: each server has a monotonic clock, exact unless a scenario changes its pace.
-Failure detection: both protocols have the scenario's heartbeat interval and timeout: ZAB as tickTime = 2 heartbeats and syncLimit = timeout / tickTime,
-Raft as a tick a heartbeat and ElectionTick = timeout / heartbeat. ZAB's servers also notice that a connection to a killed process is closed, which a real kernel
-tells them too; Raft's do not look at connections, as etcd's do not. Nobody is told that a machine has lost power.
-Clients: a writer talks to the server that it takes for the leader, a reader to its own server; both time out, and try others. Clients reach all
-servers, whatever cuts there are between those.
-Raft runs with asynchronous storage writes (the leader writes its log while followers write theirs, as ZAB's does), and its election timers are
-drawn from the seed, in the library's range. ZAB is zebu's election and broadcast with LearnerMaster timing as in ZooKeeper: 200 ms to wait for better
-candidates, unless all have spoken.`,
-		wireBytesPerMicro, frameBytes, connPatience/Millisecond, redial/Millisecond, diskBytesPerMicro, recvCost, sendCost, stateKeys)
+	return strings.Join([]string{
+		fmt.Sprintf("Network. Between any two servers, and between a client and a server, messages arrive in order, as over TCP. A message takes four "+
+			"fifths of the scenario's latency plus an exponentially distributed time with a mean of one fifth of it, and waits behind those sent before "+
+			"it. A server's network card sends %d bytes a microsecond, %d bytes of headers a message included. A cut holds what is sent until it is "+
+			"healed; a connection that nothing has come through for %d ms is given up, with what it holds, unless its ends are ZAB's, which have "+
+			"timeouts of their own. The two directions can be cut separately, as if TCP needed no acknowledgements. Who cannot connect tries again every %d ms.",
+			wireBytesPerMicro, frameBytes, connPatience/Millisecond, redial/Millisecond),
+		fmt.Sprintf("Disk. A write with its sync takes the scenario's fsync time, give or take a fifth, plus a microsecond for every %d bytes. What is to be "+
+			"logged while a sync is under way waits, and shares the next one. ZAB's epoch files, and snapshots, have syncs of their own; Raft's vote "+
+			"and term share the log's, and its commit index needs none. A process that is killed loses what it has not handed to the disk; a machine "+
+			"without power also loses the end of what is being written.", diskBytesPerMicro),
+		fmt.Sprintf("Processor. %d us to take a message and %d us to send one; nothing else costs time. Sizes are those of the encoded messages; a "+
+			"snapshot has %d values at most. Taking a snapshot costs nothing, sending and installing one does.", recvCost, sendCost, stateKeys),
+		"Clocks. Each server has a monotonic clock, exact unless a scenario changes its pace.",
+		"Failure detection. Both protocols have the scenario's heartbeat interval and timeout: ZAB as tickTime = 2 heartbeats (so that a leader pings every " +
+			"heartbeat) and syncLimit = timeout / tickTime; Raft as one tick a heartbeat and ElectionTick = timeout / heartbeat. ZAB's servers also " +
+			"notice that a connection to a killed process is closed, which a kernel tells them; Raft's do not look at connections, as etcd's do not. " +
+			"Nobody is told that a machine has lost power.",
+		fmt.Sprintf("Clients. A writer talks to the server that it takes for the leader, a reader to its own server; an attempt is given up after %d ms, "+
+			"and a write after %d s. Clients reach all servers, whatever cuts there are between those.", tryTimeout/Millisecond, writePatience/Second),
+		"Implementations. ZAB is zebu's election and broadcast, which take transactions one by one. Raft is go.etcd.io/raft/v3 with asynchronous storage " +
+			"writes: like ZAB's leader, its leader sends entries while it writes them. The library's election timers cannot be given a seed, so their " +
+			"dice are the laboratory's, in the library's range: from the timeout to twice the timeout, in ticks. raft-prevote has PreVote and " +
+			"CheckQuorum, as etcd runs it; raft has neither. Leases are what the library's ReadOnlyLeaseBased does.",
+	}, "\n\n")
 }

@@ -2,7 +2,10 @@ package lab
 
 import (
 	"fmt"
+	"runtime"
 	"slices"
+	"sync"
+	"sync/atomic"
 )
 
 // protocols are those that there are, in the order of tables.
@@ -37,19 +40,24 @@ func Execute(sc *Scenario, protocolName string, seed uint64, record bool) (*Run,
 	return w.finish(), nil
 }
 
-// Sweep runs a scenario with seeds from first on, and aggregates. The first run is recorded.
+// Sweep runs a scenario with seeds from first on, and aggregates. The first run is recorded. How many processors there are makes no difference to
+// the result.
 func Sweep(sc *Scenario, protocolName string, first uint64, seeds int) (*Run, Series, error) {
-	var shown *Run
-	var runs []Run
-	for i := range max(1, seeds) {
-		r, err := Execute(sc, protocolName, first+uint64(i), i == 0)
-		if err != nil {
-			return nil, Series{}, err
-		}
-		if i == 0 {
-			shown = r
-		}
-		runs = append(runs, *r)
+	if _, err := protocol(protocolName); err != nil {
+		return nil, Series{}, err
 	}
-	return shown, Aggregate(runs), nil
+	runs := make([]Run, max(1, seeds))
+	var next atomic.Int64
+	var all sync.WaitGroup
+	for range min(runtime.GOMAXPROCS(0), len(runs)) {
+		all.Go(func() {
+			for i := next.Add(1) - 1; int(i) < len(runs); i = next.Add(1) - 1 {
+				if r, err := Execute(sc, protocolName, first+uint64(i), i == 0); err == nil {
+					runs[i] = *r
+				}
+			}
+		})
+	}
+	all.Wait()
+	return &runs[0], Aggregate(runs), nil
 }

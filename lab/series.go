@@ -65,3 +65,12 @@ func Aggregate(runs []Run) Series {
 	}
 	return s
 }
+
+// MeasureNames are the names of all that series aggregate, in the order of tables.
+func MeasureNames() []string {
+	var names []string
+	for i := range measured {
+		names = append(names, measured[i].name)
+	}
+	return names
+}

@@ -21,6 +21,7 @@ and the other started on the same data directory.`,
 	root.AddCommand(newServerCommand(), newEnsembleCommand(), newConfigCommand(), newTxnlogCommand(), newSnapshotCommand(), newStatusCommand(), newVersionCommand())
 	root.AddCommand(newCLICommand())
 	root.AddCommand(newCopyCommand(), newSimCommand())
+	root.AddCommand(newLabCommand())
 	return root
 }
 
