@@ -16,7 +16,10 @@ type Difference struct {
 }
 
 // Window is a span of a run's time.
-type Window struct{ From, To lab.Micros }
+type Window struct {
+	From lab.Micros `json:"from"`
+	To   lab.Micros `json:"to"`
+}
 
 // measureWords are how sentences speak of a measure.
 type measureWords struct {

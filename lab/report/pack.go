@@ -20,6 +20,8 @@ type packedRun struct {
 	Duration lab.Micros    `json:"duration"`
 	Marks    []lab.Mark    `json:"marks"`
 	Phases   []Phase       `json:"phases"`
+	Gaps     []Window      `json:"gaps"`   // parts of the run whose routine has been left out
+	Hidden   bool          `json:"hidden"` // the panel is not shown at first
 	Commands []lab.Command `json:"commands"`
 	Strings  []string      `json:"strings"` // what Kind, Name and Note are numbers of
 	// Columns: kind; time since the event before; for arrivals how many newer sendings are still under way, plus one, else 0; and the
@@ -57,6 +59,8 @@ type packer struct {
 }
 
 func pack(r lab.Run) packedRun {
+	phases := Phases(r)
+	r, gaps := thin(r, phases, drawnEvents)
 	p := packer{numbers: map[string]int64{}, columns: make([][]int64, columns), last: map[lab.Kind]lab.Event{}}
 	p.number("")
 	for i := range p.columns {
@@ -66,8 +70,8 @@ func pack(r lab.Run) packedRun {
 		p.add(e)
 	}
 	return packedRun{
-		Protocol: r.Protocol, Seed: r.Seed, Servers: r.Servers, Duration: r.Duration, Marks: r.Marks,
-		Phases: Phases(r), Commands: r.Commands, Strings: p.strings, Columns: p.columns,
+		Protocol: r.Protocol, Seed: r.Seed, Servers: r.Servers, Duration: r.Duration, Marks: steps(r.Marks),
+		Phases: phases, Gaps: gaps, Commands: r.Commands, Strings: p.strings, Columns: p.columns,
 	}
 }
 

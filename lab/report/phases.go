@@ -58,7 +58,7 @@ func (t *tenure) take(e lab.Event) {
 	switch e.Kind {
 	case lab.Role:
 		switch {
-		case leads(e.Name):
+		case leads(e.Name) && !leads(t.role[e.Server]):
 			t.elected[e.Server] = e.At
 		case looks(e.Name) && t.looked < 0:
 			t.looked = e.At
@@ -104,7 +104,11 @@ func (t *tenure) phases(served lab.Event) []Phase {
 		}
 	}
 	w := phaseWords[raftLike(t.run.Protocol)]
-	add(detect, "noticing", w.detect, began, looked)
+	name, text := "noticing", w.detect
+	if t.leader == 0 {
+		name, text = "waiting", w.wait
+	}
+	add(detect, name, text, began, looked)
 	add(elect, "election", fmt.Sprintf(w.elect, serverName(served.Server)), looked, elected)
 	add(establish, w.short, fmt.Sprintf(w.establish, serverName(served.Server)), elected, served.At)
 	return phases
@@ -113,15 +117,17 @@ func (t *tenure) phases(served lab.Event) []Phase {
 func raftLike(protocol string) bool { return protocol != lab.ZAB }
 
 // phaseWords are what happens in each phase: ZAB's, and Raft's.
-var phaseWords = map[bool]struct{ detect, elect, short, establish string }{
+var phaseWords = map[bool]struct{ detect, wait, elect, short, establish string }{
 	false: {
 		detect:    "Until a server looks for a new leader:",
+		wait:      "Until a server looks for a leader:",
 		elect:     "Fast leader election: servers exchange votes until a quorum agrees on the one with the newest history; until it names %s:",
 		short:     "discovery + synchronisation",
 		establish: "Discovery of the new epoch and synchronisation of a quorum's histories with that of %s, before it may propose anything:",
 	},
 	true: {
 		detect:    "Until the election timeout of a server has run out:",
+		wait:      "Until the election timeout of a server has run out:",
 		elect:     "Election: candidates ask for votes until a majority has voted for %s:",
 		short:     "first entry of the term",
 		establish: "%s commits an empty entry of its term, and with it everything before; it takes commands meanwhile:",

@@ -129,10 +129,41 @@ type scenario struct {
 	Fates              []fateTable
 	Reads              []readRow
 	Violations         []string
-	Runs               []lab.Run
+	Runs               []drawn
+	Thinned            bool // some of the runs' routine is left out
 	// Data is what assets/unpack.js reads: the runs, packed.
 	Data template.HTML
 }
+
+// drawn is a run that has a panel, and how many of its events that has.
+type drawn struct {
+	lab.Run
+	Kept int
+}
+
+// hidden tells whether a run's panel is folded up at first: that of Raft with pre-vote, where that makes no difference to Raft without.
+func hidden(r lab.Run, runs []lab.Run, series []lab.Series) bool {
+	if r.Protocol != lab.RaftPreVote || !slices.ContainsFunc(runs, func(o lab.Run) bool { return o.Protocol == lab.Raft }) {
+		return false
+	}
+	for _, name := range []string{"elections", "leaders", "staleReads", "cut"} {
+		var plain, asking lab.Stat
+		for _, v := range first(valuesOf(series, name)) {
+			switch v.protocol {
+			case lab.Raft:
+				plain = v.stat
+			case lab.RaftPreVote:
+				asking = v.stat
+			}
+		}
+		if plain.Median != asking.Median {
+			return false
+		}
+	}
+	return true
+}
+
+func first[A, B any](a A, _ B) A { return a }
 
 // row is a measure in a scenario's table.
 type row struct {
@@ -146,7 +177,9 @@ type cell struct {
 	Median, P99, Min, Max string
 	N                     int
 	// Bar and Tail are the median and the 99th percentile in percent of the row's greatest value.
-	Bar, Tail float64
+	Bar, Tail int
+
+	median, tail float64
 }
 
 // fateTable lists what became of the writes that were under way at the first fault.
@@ -201,8 +234,11 @@ func newScenario(name string, runs []lab.Run, series []lab.Series) (scenario, er
 		}
 		s.Reads = append(s.Reads, readRows(r)...)
 		if len(r.Events) > 0 {
-			packed = append(packed, pack(r))
-			s.Runs = append(s.Runs, r)
+			one := pack(r)
+			one.Hidden = hidden(r, runs, series)
+			packed = append(packed, one)
+			s.Thinned = s.Thinned || len(one.Gaps) > 0
+			s.Runs = append(s.Runs, drawn{r, len(one.Columns[colKind])})
 		}
 	}
 	s.Table, s.Zero = table(series)
@@ -246,24 +282,24 @@ func tableRow(of lab.Stat, series []lab.Series) row {
 	most := 0.0
 	for _, s := range series {
 		c := newCell(of.Name, s)
-		most = max(most, c.Bar, c.Tail)
+		most = max(most, c.median, c.tail)
 		r.Cells = append(r.Cells, c)
 	}
 	for i := range r.Cells {
 		if c := &r.Cells[i]; most > 0 {
-			c.Bar, c.Tail = 100*c.Bar/most, 100*c.Tail/most
+			c.Bar, c.Tail = int(100*c.median/most+0.5), int(100*c.tail/most+0.5)
 		}
 	}
 	return r
 }
 
-// newCell is what a series has of a measure; Bar and Tail are not percents yet.
+// newCell is what a series has of a measure; its row adds the bars.
 func newCell(name string, s lab.Series) cell {
 	for _, st := range s.Stats {
 		if st.Name == name && st.N > 0 {
 			return cell{
 				N: st.N, Median: quantity(st.Median, st.Unit), P99: quantity(st.P99, st.Unit), Min: quantity(st.Min, st.Unit), Max: quantity(st.Max, st.Unit),
-				Bar: max(0, st.Median), Tail: max(0, st.P99),
+				median: max(0, st.Median), tail: max(0, st.P99),
 			}
 		}
 	}

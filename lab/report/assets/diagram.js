@@ -10,6 +10,7 @@ lab.Diagram = class {
     this.options = options;
     this.traces = runs.map((r) => new lab.Trace(r));
     this.panels = this.traces.map((t) => new lab.Painter(t));
+    this.panels.forEach((p, i) => { p.folded = Boolean(runs[i].hidden); });
     this.view = new lab.View(Math.max(1, ...this.traces.map((t) => t.duration)));
     this.filter = new lab.Filter(Math.max(...this.traces.map((t) => t.servers)));
     this.cursor = null; // {trace, event, at, limits}
@@ -29,17 +30,19 @@ lab.Diagram = class {
     this.element.tabIndex = 0;
     this.bar = make("div", "bar");
     this.bars();
+    this.now = make("p", "now");
+    this.now.setAttribute("aria-live", "polite");
+    this.leave();
     this.overview = make("canvas", "overview");
     this.canvas = make("canvas", "space-time");
     this.canvas.setAttribute("role", "img");
     this.canvas.setAttribute("aria-label", `Space-time diagram of ${this.traces.map((t) => lab.protocol(t.protocol).name).join(" and ")}; step through it with the arrow keys to have each event read out`);
     this.tip = make("div", "tip");
     this.tip.hidden = true;
-    this.now = make("p", "now");
-    this.now.setAttribute("aria-live", "polite");
     this.list = make("ol", "around");
     this.states = make("div", "states");
     const filters = make("div", "bar filters");
+    this.folds(filters);
     this.filter.buttons(filters, () => { this.order = null; this.draw(); });
   }
 
@@ -75,6 +78,29 @@ lab.Diagram = class {
     button("end stepping", "key Escape", () => this.leave(), "leave");
   }
 
+  // folds are the switches of the panels.
+  folds(element) {
+    const box = document.createElement("span");
+    box.className = "switches";
+    element.append(box);
+    this.panels.forEach((p) => {
+      const b = document.createElement("button");
+      b.type = "button";
+      b.textContent = lab.protocol(p.trace.protocol).name;
+      b.dataset.fold = p.trace.protocol;
+      b.title = "show or hide this protocol";
+      b.setAttribute("aria-pressed", !p.folded);
+      b.addEventListener("click", () => {
+        p.folded = !p.folded;
+        if (this.panels.every((o) => o.folded)) p.folded = false;
+        b.setAttribute("aria-pressed", !p.folded);
+        this.order = null;
+        this.draw();
+      });
+      box.append(b);
+    });
+  }
+
   // places fills the list of parts to go to: phases without a leader, and steps.
   places() {
     this.parts = [];
@@ -104,8 +130,7 @@ lab.Diagram = class {
   // home shows where it gets interesting: how new leaders came about, else the first step, else a part in which arrows can be told apart.
   home() {
     const phases = this.traces.flatMap((t) => t.phases.filter((p) => p.from > 0)), marks = this.traces.flatMap((t) => t.marks);
-    const sends = this.traces[0].arrows;
-    if (this.options.live || (!phases.length && !marks.length && sends.length < 120)) { this.show(0, this.view.duration); return; }
+    if (this.options.live) { this.show(0, this.view.duration); return; }
     if (phases.length) {
       // The last of the first disturbance, in each protocol.
       const from = Math.min(...phases.map((p) => p.from));
@@ -115,13 +140,19 @@ lab.Diagram = class {
         for (const p of t.phases) if (p.from > 0 && (p.from <= end + 1000 || end === from)) end = Math.max(end, p.to);
         to = Math.max(to, end);
       }
-      this.show(from - (to - from) * 0.06, to + (to - from) * 0.06);
+      this.show(from - (to - from) * 0.05, to + (to - from) * 0.2);
     } else if (marks.length) {
+      // All changes of roles that follow, or a moment if there are none.
       const from = Math.min(...marks.map((m) => m.at));
-      this.show(from - 4000, from + 30000);
+      const to = Math.max(0, ...this.traces.flatMap((t) => t.events.filter((e) => e.kind === "role" && e.at > from && e.epoch > 0).map((e) => e.at)));
+      if (to > from) this.show(from - (to - from) * 0.05, to + (to - from) * 0.15);
+      else this.show(from - 4000, from + 30000);
     } else {
-      const middle = Math.floor(sends.length / 2);
-      this.show(sends[middle].t0, sends[Math.min(sends.length - 1, middle + 60)].t0);
+      // One write, from its proposal until everybody knows that it is committed.
+      const proposals = this.traces[0].events.filter((e) => e.kind === "propose" && e.command), p = proposals[proposals.length >> 1];
+      const known = p && this.traces[0].events.findLast((e) => e.kind === "commit" && e.epoch === p.epoch && e.index === p.index);
+      if (known) this.show(p.at - 1500, Math.min(known.at + 1500, p.at + 60000));
+      else this.show(0, this.view.duration);
     }
   }
 
@@ -139,6 +170,7 @@ lab.Diagram = class {
     const theme = lab.theme(this.element), width = Math.max(320, this.element.clientWidth - 2);
     let y = axisHeight;
     for (const p of this.panels) {
+      if (p.folded) continue;
       p.top = y;
       y += p.height + between;
     }
@@ -150,6 +182,7 @@ lab.Diagram = class {
     this.view.width = width - gutter - 6;
     const right = width - 6;
     this.panels.forEach((p, i) => {
+      if (p.folded) return;
       const limit = this.cursor ? this.cursor.limits[i] : 0;
       p.paint(ctx, {theme, view: this.view, filter: this.filter, cursor: this.cursor, limit, right});
     });
@@ -307,7 +340,7 @@ lab.Diagram = class {
 
   hit(x, y) {
     for (const p of this.panels) {
-      if (y < p.top || y >= p.top + p.height) continue;
+      if (p.folded || y < p.top || y >= p.top + p.height) continue;
       const hit = p.hit(x, y);
       if (hit) return {panel: p, hit};
     }
@@ -342,6 +375,7 @@ lab.Diagram = class {
     if (this.order) return this.order;
     this.order = [];
     this.traces.forEach((trace, panel) => {
+      if (this.panels[panel].folded) return;
       for (const event of trace.events) if (this.filter.passes(event)) this.order.push({trace, panel, event});
     });
     this.order.sort((a, b) => a.event.at - b.event.at || a.panel - b.panel || a.event.i - b.event.i);
@@ -388,6 +422,7 @@ lab.Diagram = class {
   // tell says where the cursor is: in words, with what comes before and after, and what the servers know.
   tell(all, i) {
     const {trace, event} = all[i];
+    this.now.classList.remove("hint");
     this.now.textContent = `${lab.time(event.at, 3)} · ${lab.protocol(trace.protocol).name}: ${lab.say(trace, event)}.`;
     this.list.replaceChildren();
     for (let k = Math.max(0, i - 2); k < Math.min(all.length, i + 6); k++) {
@@ -397,14 +432,15 @@ lab.Diagram = class {
       item.addEventListener("click", () => this.go(k));
       this.list.append(item);
     }
-    this.states.replaceChildren(...this.traces.map((t, p) => lab.stateTable(t, this.cursor.limits[p])));
+    this.states.replaceChildren(...this.traces.map((t, p) => (this.panels[p].folded ? "" : lab.stateTable(t, this.cursor.limits[p]))));
   }
 
   leave() {
     this.cursor = null;
-    this.now.textContent = "";
-    this.list.replaceChildren();
-    this.states.replaceChildren();
-    this.draw();
+    this.now.classList.add("hint");
+    this.now.textContent = this.options.live ? "" : "Click on the diagram, or press →, to go through the run event by event.";
+    this.list?.replaceChildren();
+    this.states?.replaceChildren();
+    if (this.canvas) this.draw();
   }
 };

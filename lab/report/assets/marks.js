@@ -16,11 +16,11 @@ lab.glyphs = {
     c.beginPath(); c.moveTo(x, y - 6); c.lineTo(x + 9, y - 2.5); c.lineTo(x, y + 1); c.closePath(); c.fill();
   },
   cut(c, x, y) { c.lineWidth *= 1.6; c.beginPath(); c.moveTo(x - 4, y - 4); c.lineTo(x + 4, y + 4); c.moveTo(x + 4, y - 4); c.lineTo(x - 4, y + 4); c.stroke(); c.strokeRect(x - 6, y - 6, 12, 12); },
-  crash(c, x, y) { c.lineWidth = 3.5; c.beginPath(); c.moveTo(x - 8, y - 8); c.lineTo(x + 8, y + 8); c.moveTo(x + 8, y - 8); c.lineTo(x - 8, y + 8); c.stroke(); },
+  crash(c, x, y, width = 3.5) { c.lineWidth = width; c.beginPath(); c.moveTo(x - 8, y - 8); c.lineTo(x + 8, y + 8); c.moveTo(x + 8, y - 8); c.lineTo(x - 8, y + 8); c.stroke(); },
   restart(c, x, y) { c.beginPath(); c.moveTo(x - 3, y - 8); c.lineTo(x + 9, y); c.lineTo(x - 3, y + 8); c.closePath(); c.fill(); },
   stale(c, x, y) {
-    c.beginPath(); c.moveTo(x, y - 7); c.lineTo(x + 7, y + 5); c.lineTo(x - 7, y + 5); c.closePath(); c.stroke();
-    c.fillRect(x - 0.8, y - 3, 1.6, 4.5); c.fillRect(x - 0.8, y + 2.5, 1.6, 1.6);
+    c.beginPath(); c.moveTo(x, y - 5.5); c.lineTo(x + 5.5, y + 4); c.lineTo(x - 5.5, y + 4); c.closePath(); c.stroke();
+    c.fillRect(x - 0.8, y - 2.5, 1.6, 3.5); c.fillRect(x - 0.8, y + 1.8, 1.6, 1.4);
   },
   ack(c, x, y) { c.lineWidth = 1.6; c.beginPath(); c.moveTo(x - 4, y); c.lineTo(x - 1, y + 3); c.lineTo(x + 4, y - 3.5); c.stroke(); },
   fail(c, x, y) { c.lineWidth = 1.8; c.beginPath(); c.moveTo(x - 3.5, y - 3.5); c.lineTo(x + 3.5, y + 3.5); c.moveTo(x + 3.5, y - 3.5); c.lineTo(x - 3.5, y + 3.5); c.stroke(); },

@@ -31,6 +31,7 @@ lab.Painter = class {
     ctx.rect(gutter, this.top, this.right - gutter, this.height);
     ctx.clip();
     this.phaseBands();
+    this.gaps();
     this.links();
     this.arrows();
     for (let s = 1; s <= this.trace.servers; s++) this.spans(s);
@@ -86,12 +87,25 @@ lab.Painter = class {
       asideAt = x1;
       const last = p === this.trace.phases.at(-1) || this.view.x(this.trace.phases[this.trace.phases.indexOf(p) + 1].from) > x1 + c.measureText(aside).width + 10;
       if (aside && last && x1 < this.right) {
-        const room = x1 + 6 + c.measureText(aside).width < this.right;
-        c.textAlign = room ? "left" : "right";
-        c.fillText(room ? aside : aside.replace("← ", "") + " →", room ? x1 + 6 : x0 - 6, y + 4);
+        c.textAlign = "left";
+        if (x1 + 6 + c.measureText(aside).width < this.right) c.fillText(aside, x1 + 6, y + 4);
         aside = "";
       }
       this.hits.push({box: [x0 - 2, y - 8, Math.max(4, x1 - x0) + 4, 22], text: `${p.text}`, at: p.from});
+    }
+  }
+
+  // gaps hatch the parts whose messages and commits the page does not carry.
+  gaps() {
+    const c = this.ctx, top = this.top + head, height = this.height - head - foot;
+    for (const g of this.trace.gaps) {
+      const x0 = Math.max(this.view.x(g.from), gutter), x1 = Math.min(this.view.x(g.to), this.right);
+      if (x1 <= x0) continue;
+      c.globalAlpha = 0.3;
+      c.fillStyle = this.patterns.fill(c, this.theme, 0, true);
+      c.fillRect(x0, top, x1 - x0, height);
+      c.globalAlpha = 1;
+      this.hits.push({box: [x0, top, x1 - x0, height], text: "the routine of this part is not in the page", at: g.from});
     }
   }
 
@@ -205,14 +219,19 @@ lab.Painter = class {
     const e = a.send, v = this.view, name = lab.classOf(e.name);
     // Beyond the cursor is the future: messages under way are drawn as far as they have come.
     const now = this.cursor ? this.cursor.at : Infinity, future = this.cursor && e.i >= this.limit;
-    const x0 = v.x(a.t0), y0 = this.y(e.server), y1 = this.y(e.peer);
+    const down = e.peer > e.server ? 1 : -1; // arrows begin and end at the edges of the servers' lines
+    const x0 = v.x(a.t0), y0 = this.y(e.server) + 4 * down, y1 = this.y(e.peer) - 5 * down;
     let x1 = v.x(t1), y = y1;
     const arrived = a.end && !a.lost && (!this.cursor || a.end.i < this.limit), underWay = this.cursor && !future && t1 > now;
-    if (a.lost) {
-      // It may have waited long before it was given up: the line is as steep as those of its like, and ends half way.
-      x1 = Math.min(x1, v.x(a.t0 + this.trace.usual));
-      x1 = (x0 + x1) / 2;
-      y = (y0 + y1) / 2;
+    // What a cut link holds goes half way, and the rest when it is let through; what is lost goes half way too.
+    const held = a.t1 === Infinity ? v.duration - a.t0 > 20 * this.trace.usual : a.t1 - a.t0 > 20 * this.trace.usual && this.trace.cutAt(e.server, e.peer, a.t0);
+    const half = a.lost || held;
+    let rest = null;
+    if (half) {
+      const middle = (y0 + y1) / 2, quick = v.x(a.t0 + this.trace.usual) - x0;
+      if (held && arrived) rest = [v.x(t1) - quick / 2, middle, v.x(t1), y1];
+      x1 = x0 + Math.min(x1 - x0, quick) / 2;
+      y = middle;
     } else if (underWay) {
       const share = t1 > a.t0 ? (now - a.t0) / (t1 - a.t0) : 1;
       x1 = x0 + (x1 - x0) * share;
@@ -230,21 +249,37 @@ lab.Painter = class {
       p = {line: new Path2D(), heads: new Path2D(), ends: new Path2D(), colour, alpha, style: lab.classes[name]};
       paths.set(look, p);
     }
-    p.line.moveTo(x0, y0);
-    p.line.lineTo(x1, y);
-    const length = Math.hypot(x1 - x0, y - y0) || 1, ux = (x1 - x0) / length, uy = (y - y0) / length;
-    if (a.lost && !underWay) {
+    this.strokeArrow(p, x0, y0, x1, y, half || underWay ? "none" : many ? "none" : "head");
+    if (half && a.lost && !(underWay && held)) {
       p.ends.moveTo(x1 - 4, y - 4); p.ends.lineTo(x1 + 4, y + 4);
       p.ends.moveTo(x1 + 4, y - 4); p.ends.lineTo(x1 - 4, y + 4);
-    } else if (underWay && !arrived) {
+    } else if (half) {
+      p.ends.moveTo(x1 - 5, y); p.ends.lineTo(x1 + 5, y);
+    } else if (underWay) {
       p.heads.moveTo(x1 + 3, y);
       p.heads.arc(x1, y, 3, 0, 7);
-    } else if (!many) {
-      const bx = x1 - ux * 8, by = y - uy * 8;
-      p.heads.moveTo(x1, y); p.heads.lineTo(bx - uy * 3, by + ux * 3); p.heads.lineTo(bx + uy * 3, by - ux * 3); p.heads.closePath();
+    }
+    if (rest) {
+      p.ends.moveTo(rest[0] - 5, rest[1]); p.ends.lineTo(rest[0] + 5, rest[1]);
+      this.strokeArrow(p, ...rest, "head");
+      this.hits.push({x0: rest[0], y0: rest[1], x1: rest[2], y1: rest[3], event: a.end});
     }
     if (!many) this.hits.push({x0, y0, x1, y1: y, event: e});
-    if (name !== "heartbeat" && !future && length > 70 && Math.abs(ux) > 0.35) labels.push({text: e.name, x0, y0, x1, y1: y, length, colour});
+    const length = Math.hypot(x1 - x0, y - y0) || 1;
+    if (name !== "heartbeat" && !future && length > 70 && Math.abs(x1 - x0) > 0.35 * length) labels.push({text: e.name, x0, y0, x1, y1: y, length, colour});
+  }
+
+  // strokeArrow adds a line, and perhaps a head, to a look's paths.
+  strokeArrow(p, x0, y0, x1, y1, end) {
+    p.line.moveTo(x0, y0);
+    p.line.lineTo(x1, y1);
+    if (end !== "head") return;
+    const length = Math.hypot(x1 - x0, y1 - y0) || 1, ux = (x1 - x0) / length, uy = (y1 - y0) / length;
+    const bx = x1 - ux * 8, by = y1 - uy * 8;
+    p.heads.moveTo(x1, y1);
+    p.heads.lineTo(bx - uy * 3, by + ux * 3);
+    p.heads.lineTo(bx + uy * 3, by - ux * 3);
+    p.heads.closePath();
   }
 
   // arrowLabel writes a message's name along its arrow, near the arriving end, where arrows of one sender have parted.
@@ -269,7 +304,7 @@ lab.Painter = class {
   }
 
   marks() {
-    const [first, last] = this.trace.range(this.view.from - 2e6, this.view.to), drawn = new Set(), c = this.ctx;
+    const [first, last] = this.trace.range(this.view.from - 2e6, this.view.to), drawn = new Set(), pills = new Map(), c = this.ctx;
     for (let i = first; i < last; i++) {
       const e = this.trace.events[i];
       if (!(e.kind in lab.markAt) || e.at + (e.dur || 0) < this.view.from || !this.filter.on(lab.groupOf(e)) || !this.shown(e.server)) continue;
@@ -278,6 +313,11 @@ lab.Painter = class {
       if (drawn.has(key) && e.kind !== "cut") continue;
       drawn.add(key);
       c.globalAlpha = this.cursor && i >= this.limit ? 0.18 : 1;
+      if (["sync", "member", "slowDisk", "clock"].includes(e.kind)) {
+        const before = pills.get(y) ?? -Infinity;
+        if (x - before < 52) continue;
+        pills.set(y, x);
+      }
       this.mark(e, x, y);
       this.hits.push({x: e.kind === "fsync" ? Math.min(Math.max(x, gutter) + 3, this.view.x(e.at + e.dur)) : x, y, r: e.kind === "crash" || e.kind === "restart" ? 10 : 6, event: e});
     }
@@ -304,8 +344,11 @@ lab.Painter = class {
       case "clock":
         lab.pill(c, theme, {member: "members", slowDisk: "disk", clock: "clock"}[e.kind], x, y);
         break;
-      case "cut":
       case "crash":
+        c.strokeStyle = theme.panel;
+        lab.glyphs.crash(c, x, y, 8);
+      // falls through: the cross on its halo
+      case "cut":
         c.strokeStyle = theme.alarm;
         lab.glyphs[e.kind](c, x, y);
         break;
@@ -406,26 +449,27 @@ lab.Painter = class {
     const c = this.ctx, theme = this.theme;
     let free = after;
     c.font = `11px ${theme.font}`;
-    for (const m of this.trace.marks) {
-      const x = this.view.x(m.at);
-      if (x < gutter || x > this.right) continue;
+    const shown = this.trace.marks.map((m) => ({x: this.view.x(m.at), text: m.text, at: m.at})).filter((m) => m.x >= gutter && m.x <= this.right);
+    shown.forEach((m, i) => {
       c.strokeStyle = theme.alarm;
       c.lineWidth = 1.2;
       c.setLineDash([5, 3]);
       c.beginPath();
-      c.moveTo(x, this.top + 8);
-      c.lineTo(x, this.top + this.height - foot);
+      c.moveTo(m.x, this.top + 8);
+      c.lineTo(m.x, this.top + this.height - foot);
       c.stroke();
       c.setLineDash([]);
-      const width = c.measureText(m.text).width, at = Math.min(x + 5, this.right - width - 6);
       c.fillStyle = theme.alarm;
-      c.beginPath(); c.moveTo(x - 4, this.top + 4); c.lineTo(x + 4, this.top + 4); c.lineTo(x, this.top + 11); c.closePath(); c.fill();
-      if (at >= free) {
-        c.fillText(m.text, at, this.top + 12);
-        free = at + width + 10;
-      }
-      this.hits.push({box: [x - 6, this.top, 12, 20], text: m.text, at: m.at});
-    }
+      c.beginPath(); c.moveTo(m.x - 4, this.top + 4); c.lineTo(m.x + 4, this.top + 4); c.lineTo(m.x, this.top + 11); c.closePath(); c.fill();
+      this.hits.push({box: [m.x - 6, this.top, 12, 20], text: m.text, at: m.at});
+      if (i && m.x - shown[i - 1].x < 40) return; // named with the one before
+      const near = [m.text];
+      for (let k = i + 1; k < shown.length && shown[k].x - shown[k - 1].x < 40; k++) near.push(shown[k].text);
+      const text = near.join(" · "), width = c.measureText(text).width, at = Math.min(shown[i + near.length - 1].x + 6, this.right - width - 6);
+      if (at < free) return;
+      c.fillText(text, at, this.top + 12);
+      free = at + width + 10;
+    });
   }
 
   // hit is what is drawn at a point: {event} or {text, at}.

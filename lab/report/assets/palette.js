@@ -2,6 +2,7 @@
 // with another period, through patterns; and every span says its number. So colour never is the only sign.
 
 lab.epochColours = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"];
+lab.epochColoursDark = ["#3b9ee0", "#ff8c42", "#2bc496", "#e3a1c6", "#f2bc3d", "#9ad6f7"]; // the same hues, lighter
 lab.epochPatterns = ["plain", "rising", "dots", "falling", "upright"];
 
 // Theme is what the page's styles say: read again when the page turns dark or is printed.
@@ -15,7 +16,10 @@ lab.theme = (element) => {
 };
 
 // epochColour is an epoch's colour; there is none before the first.
-lab.epochColour = (theme, epoch) => (epoch > 0 ? lab.epochColours[(epoch - 1) % lab.epochColours.length] : theme.soft);
+lab.epochColour = (theme, epoch) => {
+  const colours = theme.dark ? lab.epochColoursDark : lab.epochColours;
+  return epoch > 0 ? colours[(epoch - 1) % colours.length] : theme.soft;
+};
 
 // Patterns are made once for each context, theme and epoch.
 lab.Patterns = class {

@@ -9,6 +9,7 @@ lab.Trace = class {
     this.duration = run.duration;
     this.marks = run.marks || [];
     this.phases = run.phases || [];
+    this.gaps = run.gaps || []; // parts whose routine is not here
     this.commands = new Map(); // by id
     this.events = [];
     this.arrows = []; // in order of sending: {send, end (recv or lost), t0, t1, lost}
@@ -58,7 +59,8 @@ lab.Trace = class {
         break;
       }
       case "role":
-        this.span(e, {role: e.name, epoch: e.epoch, serving: false, leader: e.peer});
+        // Raft's followers serve whoever leads; ZAB's must be told so, or have been when the run begins.
+        this.span(e, {role: e.name, epoch: e.epoch, leader: e.peer, serving: e.peer > 0 && ((e.name === "follower") || (e.at === 0 && e.name === "following"))});
         break;
       case "serve":
         this.span(e, {epoch: e.epoch, serving: true});
@@ -107,6 +109,12 @@ lab.Trace = class {
       if (last.from === e.at) cuts.pop();
     }
     cuts.push({from: e.at, to: Infinity, peers});
+  }
+
+  // cutAt tells whether a server's messages did not reach a peer at a time.
+  cutAt(server, peer, at) {
+    const cuts = this.cuts[server] || [], i = lab.bisect(cuts, at + 0.5, (c) => c.from) - 1;
+    return i >= 0 && cuts[i].peers.has(peer);
   }
 
   // spanAt is a server's span at a time, if there is one.
