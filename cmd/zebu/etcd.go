@@ -9,6 +9,7 @@ import (
 
 	"zebu/admin"
 	"zebu/auth"
+	"zebu/etcdfile"
 	"zebu/gateway"
 	"zebu/mvcc"
 	"zebu/server"
@@ -62,6 +63,7 @@ func (l launch) openEtcd(s *server.Server, keeper *auth.Keeper) (*etcdAPI, error
 	}
 	g, err := gateway.New(gateway.Options{
 		Node: node, Log: l.log.Named("etcd"), Authenticator: keeper.Authenticator(node), MaxRequestBytes: c.MaxRequest, MaxTxnOps: c.MaxTxnOps,
+		SnapshotFile: func(w io.Writer, v mvcc.View) error { return etcdfile.Write(w, v, l.cfg.DataDir, nil) },
 	})
 	if err != nil {
 		_ = ln.Close()
