@@ -57,7 +57,9 @@ func newTxnlogDumpCommand() *cobra.Command {
 		Short: "Print the transactions in log files, one a line",
 		Long: `Print the transactions in log files, one a line: zxid, time, session, the client's number of the request
 (cxid), operation, path, size of the data, and the digest of the tree after it. The operations of a multi
-follow indented.`,
+follow indented. Of a transaction of the etcd API there is "etcd", the request and its key, and what a txn
+does then or else; whether it did anything was decided when it was applied. Its session stands for the
+server that took the request.`,
 		Example: `  zebu txnlog dump /var/lib/zookeeper/version-2/log.1
   zebu txnlog dump --data log.1 | grep /config
   zebu txnlog dump -o json log.* | jq 'select(.session == "0x100000000000001")'`,
@@ -94,19 +96,20 @@ type txnView struct {
 
 // opView is what a transaction, or one operation of a multi, does.
 type opView struct {
-	Type    string   `json:"type"`
-	Path    string   `json:"path,omitempty"`
-	Size    *int     `json:"size,omitempty"` // of the data in bytes; absent if there is none or it is null
-	Data    []byte   `json:"data,omitempty"`
-	ACL     []string `json:"acl,omitempty"`
-	Version *int32   `json:"version,omitempty"`
-	Flags   []string `json:"flags,omitempty"`
-	TTL     int64    `json:"ttl,omitempty"`     // milliseconds
-	Timeout int32    `json:"timeout,omitempty"` // milliseconds
-	Err     string   `json:"err,omitempty"`
-	Paths   []string `json:"paths,omitempty"` // of a closeSession: what goes with it
-	Ops     []opView `json:"ops,omitempty"`
-	Note    string   `json:"note,omitempty"`
+	Type    string    `json:"type"`
+	Path    string    `json:"path,omitempty"`
+	Size    *int      `json:"size,omitempty"` // of the data in bytes; absent if there is none or it is null
+	Data    []byte    `json:"data,omitempty"`
+	ACL     []string  `json:"acl,omitempty"`
+	Version *int32    `json:"version,omitempty"`
+	Flags   []string  `json:"flags,omitempty"`
+	TTL     int64     `json:"ttl,omitempty"`     // milliseconds
+	Timeout int32     `json:"timeout,omitempty"` // milliseconds
+	Err     string    `json:"err,omitempty"`
+	Paths   []string  `json:"paths,omitempty"` // of a closeSession: what goes with it
+	Etcd    *etcdView `json:"etcd,omitempty"`
+	Ops     []opView  `json:"ops,omitempty"`
+	Note    string    `json:"note,omitempty"`
 }
 
 func dumpLog(w io.Writer, name string, asJSON, data bool) (err error) {
@@ -210,6 +213,8 @@ func viewOp(op proto.OpCode, d *proto.Decoder, data bool) opView {
 		v.viewWithoutNode(op, d)
 	case proto.OpMulti:
 		v.viewMulti(d, data)
+	case proto.OpEtcd:
+		v.viewEtcd(d, data)
 	default:
 		v.Note = fmt.Sprintf("unknown type, %d bytes", d.Remaining())
 		d.Reset(nil)
@@ -286,6 +291,9 @@ func (v *txnView) print(w io.Writer) error {
 func (v *opView) text() string {
 	var b strings.Builder
 	b.WriteString(v.Type)
+	if v.Etcd != nil {
+		b.WriteString(v.Etcd.text())
+	}
 	if v.Path != "" {
 		fmt.Fprintf(&b, " %s", printable(v.Path))
 	}
