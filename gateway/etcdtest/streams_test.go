@@ -46,7 +46,7 @@ var scripts = map[string][]any{
 	},
 	"history": {
 		&put{Key: b("a"), Value: b("0")}, &put{Key: b("a"), Value: b("1")}, &put{Key: b("b"), Value: b("1")}, &del{Key: b("a")}, &put{Key: b("a")},
-		&create{Key: b("a"), StartRevision: 1}, &create{Key: b("a"), StartRevision: 3, PrevKv: true}, &create{Key: b("a"), RangeEnd: []byte{0}, StartRevision: 2},
+		&create{Key: b("a"), StartRevision: 1}, &create{Key: b("a"), StartRevision: 3, PrevKv: true}, &create{Key: b("a"), RangeEnd: b("z"), StartRevision: 2},
 		&create{Key: b("b"), StartRevision: 5}, &create{Key: b("a"), StartRevision: 6}, &create{Key: b("a"), StartRevision: 8}, &put{Key: b("a")}, &put{Key: b("a")}, &put{Key: b("a")},
 	},
 	"refusals": {
