@@ -27,6 +27,7 @@ func (r *Replica) lead(after proto.Zxid) error {
 	}
 	r.role = leading
 	r.planner = znode.NewPlanner(r.tree)
+	r.planner.MaxNeverUsed = r.opt.MaxNeverUsed
 	r.tracker = session.NewTracker(r.opt.Tick)
 	r.proposed, r.begun = after, after
 	r.barrier = 0

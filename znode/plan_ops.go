@@ -78,8 +78,9 @@ func (p *Planner) recordDelete(path, parentPath string, node, parent *state) {
 	p.o.remove(path, node)
 }
 
-// planReap plans the removal of a container or TTL node. Apache ZooKeeper would also delete an ordinary node that has
-// taken the place of the one that was due; here that is a version conflict, as it is for an ephemeral node.
+// planReap plans the removal of a container or TTL node that [Tree.Reapable] has found due. Apache ZooKeeper would also delete
+// an ordinary node that has taken the place of the one that was due, and one that has been written or made anew since; here
+// that is a version conflict, as it is for an ephemeral node.
 func (p *Planner) planReap(dst []byte, d *proto.Decoder) ([]byte, proto.OpCode, proto.ErrCode) {
 	const op = proto.OpDeleteContainer
 	path := d.Str()
@@ -93,7 +94,7 @@ func (p *Planner) planReap(dst []byte, d *proto.Decoder) ([]byte, proto.OpCode, 
 	if node.children > 0 {
 		return dst, op, proto.ErrNotEmpty
 	}
-	if k := p.o.t.opts.kind(node.owner); k != ownerContainer && k != ownerTTL {
+	if k := p.o.t.opts.kind(node.owner); k != ownerContainer && k != ownerTTL || !p.o.t.opts.due(&node.meta, p.now, p.MaxNeverUsed) {
 		return dst, op, proto.ErrBadVersion
 	}
 	parentPath, _ := split(path)

@@ -21,6 +21,8 @@ type Request struct {
 // any number of transactions can be on their way. Each costs time in proportion to its size and its paths' depth, no
 // matter how many are outstanding.
 type Planner struct {
+	MaxNeverUsed proto.Millis // that of [Tree.Reapable]
+
 	o   outstanding
 	now proto.Millis
 	req *Request

@@ -319,29 +319,25 @@ func (t *Tree) LastZxid() proto.Zxid { return t.last }
 // and empty TTL nodes that have outlived their TTL. maxNeverUsed is how long a container may wait for its first child,
 // 0 for ever. It looks at containers and TTL nodes alone.
 func (t *Tree) Reapable(now, maxNeverUsed proto.Millis, max int, dst []string) []string {
-	due := func(idx uint32) bool {
-		n := t.node(idx)
-		age := now - n.mtime
-		switch {
-		case n.numChildren > 0 && !mutant.On(mutant.ContainerReapedInUse):
-			return false
-		case mutant.On(mutant.TTLNodeReapedTooSoon) && t.opts.kind(n.owner) == ownerTTL:
-			return true
-		case t.opts.kind(n.owner) == ownerTTL:
-			return ttl(n.owner) != 0 && age > ttl(n.owner)
-		}
-		return n.cversion > 0 || maxNeverUsed != 0 && age > maxNeverUsed
-	}
 	limit := len(dst) + max
 	for _, list := range [][]uint32{t.owned.containers, t.owned.ttls} {
 		for _, idx := range list {
 			if len(dst) >= limit {
 				return dst
 			}
-			if due(idx) {
+			if n := t.node(idx); (n.numChildren == 0 || mutant.On(mutant.ContainerReapedInUse)) && t.opts.due(&n.meta, now, maxNeverUsed) {
 				dst = append(dst, t.pathOf(idx))
 			}
 		}
 	}
 	return dst
+}
+
+// due says whether an empty container or TTL node is to be removed.
+func (o *Options) due(m *meta, now, maxNeverUsed proto.Millis) bool {
+	age := now - m.mtime
+	if o.kind(m.owner) == ownerTTL && !mutant.On(mutant.TTLNodeReapedTooSoon) {
+		return ttl(m.owner) != 0 && age > ttl(m.owner)
+	}
+	return m.cversion > 0 || mutant.On(mutant.TTLNodeReapedTooSoon) || maxNeverUsed != 0 && age > maxNeverUsed
 }
