@@ -22,7 +22,6 @@ import (
 	"google.golang.org/grpc/health"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
-	"google.golang.org/grpc/reflection"
 
 	"zebu/mvcc"
 	"zebu/proto"
@@ -144,7 +143,7 @@ func (s *Server) register() {
 	h := health.NewServer()
 	h.SetServingStatus("", healthpb.HealthCheckResponse_SERVING)
 	healthpb.RegisterHealthServer(s.grpc, h)
-	reflection.Register(s.grpc)
+	reflect(s.grpc)
 	s.calls.know(s.grpc.GetServiceInfo())
 }
 

@@ -23,6 +23,9 @@ import (
 	reflectionpb "google.golang.org/grpc/reflection/grpc_reflection_v1"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protodesc"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
 	"google.golang.org/protobuf/types/descriptorpb"
 
 	"zebu/gateway"
@@ -92,15 +95,37 @@ func TestHealthAndReflection(t *testing.T) {
 	for _, service := range ask(&reflectionpb.ServerReflectionRequest{MessageRequest: &reflectionpb.ServerReflectionRequest_ListServices{}}).GetListServicesResponse().GetService() {
 		services = append(services, service.Name)
 	}
-	for _, name := range []string{"etcdserverpb.KV", "etcdserverpb.Watch", "etcdserverpb.Maintenance", "v3lockpb.Lock", "grpc.health.v1.Health"} {
+	// A client gets a service's file, then by and by all files that are imported, until it can put them together.
+	known := map[string]*descriptorpb.FileDescriptorProto{}
+	take := func(r *reflectionpb.ServerReflectionRequest) {
+		t.Helper()
+		for _, b := range ask(r).GetFileDescriptorResponse().GetFileDescriptorProto() {
+			file := &descriptorpb.FileDescriptorProto{}
+			if err := proto.Unmarshal(b, file); err != nil {
+				t.Fatal(err)
+			}
+			known[file.GetName()] = file
+		}
+	}
+	for _, name := range []string{"etcdserverpb.KV", "etcdserverpb.Maintenance", "v3lockpb.Lock", "v3electionpb.Election", "grpc.health.v1.Health"} {
 		if !slices.Contains(services, name) {
 			t.Errorf("services %v lack %s", services, name)
 		}
-		r := ask(&reflectionpb.ServerReflectionRequest{MessageRequest: &reflectionpb.ServerReflectionRequest_FileContainingSymbol{FileContainingSymbol: name}})
-		files := r.GetFileDescriptorResponse().GetFileDescriptorProto()
-		var file descriptorpb.FileDescriptorProto
-		if len(files) == 0 || proto.Unmarshal(files[0], &file) != nil || len(file.Service) == 0 {
-			t.Errorf("%s: %v", name, r)
+		take(&reflectionpb.ServerReflectionRequest{MessageRequest: &reflectionpb.ServerReflectionRequest_FileContainingSymbol{FileContainingSymbol: name}})
+	}
+	set := &descriptorpb.FileDescriptorSet{}
+	for _, file := range known {
+		set.File = append(set.File, file)
+		for _, name := range file.Dependency {
+			if known[name] == nil {
+				t.Errorf("%s comes without %s", file.GetName(), name)
+			}
+		}
+	}
+	files := must[*protoregistry.Files](t)(protodesc.NewFiles(set))
+	for _, name := range []protoreflect.FullName{"etcdserverpb.KV.Txn", "mvccpb.KeyValue.lease", "v3electionpb.LeaderKey"} {
+		if _, err := files.FindDescriptorByName(name); err != nil {
+			t.Error(err)
 		}
 	}
 }
