@@ -39,6 +39,14 @@ func NewSession(sc *Scenario, protocolName string, seed uint64) (*Session, error
 // Now is the session's time.
 func (s *Session) Now() Micros { return s.w.now - s.w.zero }
 
+// Next is when something is due next; not all that is due makes an event.
+func (s *Session) Next() (Micros, bool) {
+	if len(s.w.queue) == 0 {
+		return 0, false
+	}
+	return s.w.queue[0].at - s.w.zero, true
+}
+
 // Step goes on until so many events have happened or, with none, a second has gone by. It returns how many did.
 func (s *Session) Step(n int) (int, error) {
 	w := s.w

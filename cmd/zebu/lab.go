@@ -24,7 +24,7 @@ func newLabCommand() *cobra.Command {
 		Long: `Runs ZAB (zebu's own election and broadcast) and Raft (go.etcd.io/raft/v3) under the same simulated
 network, disk and clock, with the same clients and the same faults, and compares them.`,
 	}
-	cmd.AddCommand(newLabRunCommand(), newLabListCommand())
+	cmd.AddCommand(newLabRunCommand(), newLabListCommand(), newLabServeCommand())
 	return cmd
 }
 

@@ -120,7 +120,19 @@ func (b *Browser) Close() error {
 	if errors.As(err, &exit) {
 		err = nil // how a browser that is told to go exits is its own affair
 	}
-	return errors.Join(err, os.RemoveAll(b.profile))
+	return errors.Join(err, b.forget())
+}
+
+// forget removes the profile. The browser's children may write to it for a moment after it has gone.
+func (b *Browser) forget() error {
+	var err error
+	for range 100 {
+		if err = os.RemoveAll(b.profile); err == nil {
+			return nil
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	return err
 }
 
 // read hands out what the browser says, until it is gone.

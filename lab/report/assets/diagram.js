@@ -4,13 +4,14 @@
 const axisHeight = 26, between = 10, overviewRow = 16;
 
 lab.Diagram = class {
-  // runs are unpacked; element is what the diagram fills. options: live (the page adds events; nothing is stepped through).
+  // runs are unpacked; element is what the diagram fills. options: live (the page adds events; nothing is stepped through), lane (pixels between
+  // servers).
   constructor(element, runs, options = {}) {
     this.element = element;
     this.options = options;
     this.traces = runs.map((r) => new lab.Trace(r));
     this.panels = this.traces.map((t) => new lab.Painter(t));
-    this.panels.forEach((p, i) => { p.folded = Boolean(runs[i].hidden); });
+    this.panels.forEach((p, i) => { p.folded = Boolean(runs[i].hidden); p.lane = options.lane || p.lane; });
     this.view = new lab.View(Math.max(1, ...this.traces.map((t) => t.duration)));
     this.filter = new lab.Filter(Math.max(...this.traces.map((t) => t.servers)));
     this.cursor = null; // {trace, event, at, limits}
@@ -438,7 +439,8 @@ lab.Diagram = class {
   leave() {
     this.cursor = null;
     this.now.classList.add("hint");
-    this.now.textContent = this.options.live ? "" : "Click on the diagram, or press →, to go through the run event by event.";
+    this.now.hidden = Boolean(this.options.live);
+    this.now.textContent = "Click on the diagram, or press →, to go through the run event by event.";
     this.list?.replaceChildren();
     this.states?.replaceChildren();
     if (this.canvas) this.draw();

@@ -22,7 +22,7 @@ lab.ready = (async () => {
       if (!figure) return;
       await lab.open(figure);
       lab.diagrams.get(b.dataset.scenario)?.show(Number(b.dataset.from), Number(b.dataset.to));
-      figure.scrollIntoView({block: "start", behavior: "smooth"});
+      figure.scrollIntoView({block: "start"});
     });
   }
   for (const c of document.querySelectorAll("canvas[data-sign]")) lab.sign(c);

@@ -1,12 +1,13 @@
 // Draws one run: its clients and servers as lines from left to right, messages as arrows between them. Only what is seen is drawn.
 
 // Sizes in pixels.
-const gutter = 74, head = 44, clientsMost = 72, lane = 46, foot = 12;
+const gutter = 74, head = 44, clientsMost = 72, foot = 12;
 
 lab.Painter = class {
   constructor(trace) {
     this.trace = trace;
     this.top = 0;
+    this.lane = 46;
     this.patterns = new lab.Patterns();
     this.hits = []; // what the mouse can be on: {x, y, r, event} or {x0, y0, x1, y1, event} or {box, text}
   }
@@ -14,8 +15,8 @@ lab.Painter = class {
   // Of many clients each gets a thin line.
   get clientRow() { return Math.min(9, clientsMost / Math.max(1, this.trace.clients)); }
   get clientsHeight() { return this.trace.clients ? this.trace.clients * this.clientRow + 14 : 0; }
-  get height() { return head + this.clientsHeight + this.trace.servers * lane + foot; }
-  y(server) { return this.top + head + this.clientsHeight + (server - 0.5) * lane + 4; }
+  get height() { return head + this.clientsHeight + this.trace.servers * this.lane + foot; }
+  y(server) { return this.top + head + this.clientsHeight + (server - 0.5) * this.lane + 4; }
   clientY(client) { return this.top + head + (client - 0.5) * this.clientRow + 4; }
 
   // paint draws the panel. options: theme, view, filter, cursor (an event of any panel, or null), limit (index of this trace's first event
@@ -117,7 +118,7 @@ lab.Painter = class {
       for (const cut of this.trace.cuts[s]) {
         const x0 = Math.max(this.view.x(cut.from), gutter - 4), x1 = Math.min(this.view.x(Math.min(cut.to, this.view.duration)), this.right);
         if (!cut.peers.size || x1 < gutter || x0 > this.right) continue;
-        const y = this.y(s) + 22, text = `cannot reach ${[...cut.peers].sort().map(lab.server).join(" ")}`;
+        const y = this.y(s) + this.lane / 2 - 1, text = `cannot reach ${[...cut.peers].sort().map(lab.server).join(" ")}`;
         c.strokeStyle = this.theme.alarm;
         c.lineWidth = 2;
         c.setLineDash([2, 3]);
