@@ -21,6 +21,7 @@ type story struct {
 	why       string // the last removal's reason
 	decided   bool
 	by        place // who found it committed first, and in which epoch
+	then      place // and who after that
 	decidedAs place
 }
 
@@ -98,6 +99,13 @@ func (l *ledger) decided(s *Server, cmd int, epoch, index int64) {
 	}
 }
 
+// learned notes who knows that a command is committed.
+func (l *ledger) learned(s *Server, cmd int) {
+	if st := l.story(cmd); st.then.server == 0 && st.by.server != s.id {
+		st.then = place{s.id, s.epoch, 0}
+	}
+}
+
 // commands tells every command's fate.
 func (l *ledger) commands(w *world) []Command {
 	out := make([]Command, len(l.all))
@@ -155,7 +163,10 @@ func (s *story) whyCommitted() string {
 		return fmt.Sprintf("its first copy %d:%d %s; its client wrote it again, as %d:%d", fe, fi, what, e, i)
 	}
 	if s.by.epoch > e {
-		return fmt.Sprintf("kept: server %d had %d:%d in its log when it led %d, and its leader's history is everybody's", s.by.server, e, i, s.by.epoch)
+		return fmt.Sprintf("kept: server %d had %d:%d in its log when it was elected for %d", s.by.server, e, i, s.by.epoch)
+	}
+	if s.then.epoch > e {
+		return fmt.Sprintf("a quorum had it on disk in %d, and only server %d knew; server %d had it in its log when %d began", e, s.by.server, s.then.server, s.then.epoch)
 	}
 	return fmt.Sprintf("a quorum had it on disk in %d", e)
 }

@@ -136,6 +136,9 @@ func (w *world) check(s *Server, position, cmd int, epoch, index int64) {
 		if h := w.history[position]; h.cmd != cmd || h.epoch != epoch || h.index != index {
 			w.violated("server %d applied command %d as %d:%d, others command %d as %d:%d", s.id, cmd, epoch, index, h.cmd, h.epoch, h.index)
 		}
+		if cmd != 0 {
+			w.ledger.learned(s, cmd)
+		}
 	case position > len(w.history):
 		w.violated("server %d applied entry %d, of %d that anybody has", s.id, position, len(w.history))
 	default:
