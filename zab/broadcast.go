@@ -153,7 +153,6 @@ func (l *Leader) designate(c *quorum.Config, acks quorum.Set) proto.ServerID {
 	if m := c.Member(l.o.ID); m != nil && !m.Observer && sameQuorumAddrs(m, l.committed.Member(l.o.ID)) {
 		return l.o.ID
 	}
-	l.silenced = true
 	best, most := l.o.ID, proto.Zxid(-1)
 	for _, id := range acks.IDs() {
 		m := c.Member(id)
@@ -168,6 +167,7 @@ func (l *Leader) designate(c *quorum.Config, acks quorum.Set) proto.ServerID {
 			best, most = id, acked
 		}
 	}
+	l.silenced = best != l.o.ID // the only voter has nobody to take over
 	return best
 }
 

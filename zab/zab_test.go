@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"zebu/proto"
+	"zebu/quorum"
 )
 
 func TestCommitLog(t *testing.T) {
@@ -328,6 +329,32 @@ func TestVoterChangesItsMind(t *testing.T) {
 		l.Looking(c.who)
 		if ended := l.Ready().Ended != nil; ended != c.ends {
 			t.Errorf("%+v: %t", c, ended)
+		}
+	}
+}
+
+// The only voter stays the leader when its address changes: there is nobody to take over.
+func TestOnlyVoterMoves(t *testing.T) {
+	config := func(version proto.Zxid, host string) *quorum.Config {
+		return &quorum.Config{Version: version, Members: []quorum.Member{
+			{ID: 1, Addrs: []quorum.PeerAddr{{Host: host, Quorum: 2, Election: 3}}},
+		}}
+	}
+	l := NewLeader(LeaderOptions{
+		ID: 1, Log: NewCommitLog(0), Committed: config(1, "a"), Reconfig: true, Timing: Timing{Tick: 100, InitLimit: 5, SyncLimit: 5},
+	}, 0)
+	l.Wrote(AcceptEpoch)
+	l.Wrote(EnterEpoch)
+	l.Ready()
+	z := l.NextZxid()
+	for i, c := range []*quorum.Config{config(z, "b"), nil} {
+		if err := l.Propose(Proposal{Txn: Txn{Zxid: z + proto.Zxid(i)}, Config: c}); err != nil {
+			t.Fatal(err)
+		}
+		l.Synced(z + proto.Zxid(i))
+		r := l.Ready()
+		if len(r.Deliver) != 1 || c != nil && r.Deliver[0].Leader != 1 {
+			t.Errorf("transaction %d: %+v is delivered", i, r.Deliver)
 		}
 	}
 }
