@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+	"time"
 
 	"zebu/internal/peers"
 )
@@ -18,10 +19,14 @@ type etcdShell struct {
 	env  []string
 }
 
+// etcdctlTimeout is how long etcdctl may wait for an answer, a machine that does much else at the time included.
+const etcdctlTimeout = 30 * time.Second
+
 // etcdctl is etcdctl 3.6 for the servers at endpoints, HOST:PORT each.
 func etcdctl(t *testing.T, endpoints ...string) etcdShell {
 	t.Helper()
-	return etcdProgram(t, "etcdctl", "ETCDCTL_ENDPOINTS="+strings.Join(endpoints, ","))
+	return etcdProgram(t, "etcdctl", "ETCDCTL_ENDPOINTS="+strings.Join(endpoints, ","),
+		"ETCDCTL_COMMAND_TIMEOUT="+etcdctlTimeout.String(), "ETCDCTL_DIAL_TIMEOUT="+etcdctlTimeout.String())
 }
 
 // etcdutl is etcdutl 3.6.

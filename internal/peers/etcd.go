@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 )
 
 // etcdPackages are the programs of etcd's that the module in the folder etcd has as tools.
@@ -19,6 +20,12 @@ var etcdPackages = map[string]string{
 	"etcdutl": "go.etcd.io/etcd/etcdutl/v3",
 }
 
+// etcdBuilt are the programs that this process has asked for.
+var etcdBuilt = struct {
+	sync.Mutex
+	paths map[string]string
+}{paths: map[string]string{}}
+
 // Etcd returns the path of one of etcd 3.6's programs, "etcd", "etcdctl" or "etcdutl": built the first time, about a minute, and
 // cached under a name that changes with the versions of its modules. It is safe to call from several processes at once.
 func Etcd(ctx context.Context, program string) (string, error) {
@@ -26,6 +33,20 @@ func Etcd(ctx context.Context, program string) (string, error) {
 	if !ok {
 		return "", fmt.Errorf("etcd has no program %q", program)
 	}
+	b := &etcdBuilt
+	b.Lock()
+	defer b.Unlock()
+	if path, ok := b.paths[program]; ok {
+		return path, nil
+	}
+	path, err := buildEtcd(ctx, program, pkg)
+	if err == nil {
+		b.paths[program] = path
+	}
+	return path, err
+}
+
+func buildEtcd(ctx context.Context, program, pkg string) (string, error) {
 	root, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "zebu").Output()
 	if err != nil {
 		return "", fmt.Errorf("find zebu's module: %w", err)
