@@ -155,6 +155,8 @@ func (c *client) giveUp(cmd *Command) {
 	if c.g.Writers {
 		c.w.tally.failed(c.w)
 		c.w.record(Event{Kind: ClientFail, Server: cmd.Server, Index: -1, Client: c.id, Command: cmd.ID})
+	} else {
+		c.w.tally.readsFailed++
 	}
 	c.after()
 }

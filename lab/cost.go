@@ -49,7 +49,8 @@ func CostModel() string {
 			"Nobody is told that a machine has lost power.",
 		fmt.Sprintf("Clients. A writer talks to the server that it takes for the leader, a reader to its own server; an attempt is given up after %d ms, "+
 			"and a write after %d s. Clients reach all servers, whatever cuts there are between those.", tryTimeout/Millisecond, writePatience/Second),
-		"Implementations. ZAB is zebu's election and broadcast, which take transactions one by one. Raft is go.etcd.io/raft/v3 with asynchronous storage " +
+		"Implementations. ZAB is zebu's election and broadcast, which take transactions one by one. Its election ends as soon as every voter that " +
+			"can be reached names the same candidate; where one is silent, it waits 200 ms for a better one, as ZooKeeper's always does. Raft is go.etcd.io/raft/v3 with asynchronous storage " +
 			"writes: like ZAB's leader, its leader sends entries while it writes them. The library's election timers cannot be given a seed, so their " +
 			"dice are the laboratory's, in the library's range: from the timeout to twice the timeout, in ticks. raft-prevote has PreVote and " +
 			"CheckQuorum, as etcd runs it; raft has neither. Leases are what the library's ReadOnlyLeaseBased does.",

@@ -11,6 +11,7 @@ type tally struct {
 	lastRound              int64
 	faults                 int
 	cuts, stale, reads     int64
+	readsFailed            int64
 	ackCount, failCount    int64
 
 	since        Micros // when the ensemble lost its leader, -1: it has one
@@ -213,7 +214,7 @@ func (t *tally) read(_ *world, took Micros, stale bool) {
 func (t *tally) measures(w *world) Measures {
 	m := Measures{
 		TimeToLeader: -1, Unavailable: -1, Messages: t.messages, Bytes: t.bytes, Fsyncs: t.syncs, Commits: t.commits, Elections: t.elections,
-		Leaders: t.leaders, Cut: t.cuts, StaleReads: t.stale, Reads: t.reads, Acked: t.ackCount, Failed: t.failCount,
+		Leaders: t.leaders, Cut: t.cuts, StaleReads: t.stale, Reads: t.reads, ReadsFailed: t.readsFailed, Acked: t.ackCount, Failed: t.failCount,
 		CommitLatency: quantiles(t.commitLat), AckLatency: quantiles(t.ackLat), ReadLatency: quantiles(t.readLat),
 		Diffs: t.diffs, Truncs: t.truncs, Snaps: t.snaps, Probes: t.probes, LongestProbeRounds: t.longestRow,
 		RoundTrips: -1, MessagesPerCommit: -1, BytesPerCommit: -1, FsyncsPerCommit: -1, ElectionsPerFault: -1,

@@ -1,6 +1,9 @@
 package lab
 
-import "slices"
+import (
+	"fmt"
+	"slices"
+)
 
 // measure is one that series aggregate. A value below 0 was not measured.
 type measure struct {
@@ -25,10 +28,11 @@ var measured = []measure{
 	{"messagesPerCommit", "messages per commit", "1", func(m *Measures) float64 { return m.MessagesPerCommit }},
 	{"bytesPerCommit", "bytes per commit", "bytes", func(m *Measures) float64 { return m.BytesPerCommit }},
 	{"fsyncsPerCommit", "fsyncs per commit", "1", func(m *Measures) float64 { return m.FsyncsPerCommit }},
-	{"throughput", "writes answered", "1/s", func(m *Measures) float64 { return m.Throughput }},
+	{"throughput", "throughput", "1/s", func(m *Measures) float64 { return m.Throughput }},
 	{"acked", "writes answered", "1", func(m *Measures) float64 { return float64(m.Acked) }},
 	{"failed", "writes given up", "1", func(m *Measures) float64 { return float64(m.Failed) }},
 	{"reads", "reads", "1", func(m *Measures) float64 { return float64(m.Reads) }},
+	{"readsFailed", "reads given up", "1", func(m *Measures) float64 { return float64(m.ReadsFailed) }},
 	{"staleReads", "stale reads", "1", func(m *Measures) float64 { return float64(m.StaleReads) }},
 	{"cut", "entries cut", "1", func(m *Measures) float64 { return float64(m.Cut) }},
 	{"diffs", "learners brought up by DIFF", "1", func(m *Measures) float64 { return float64(m.Diffs) }},
@@ -37,15 +41,19 @@ var measured = []measure{
 	{"probes", "appends rejected in search of the common prefix", "1", func(m *Measures) float64 { return float64(m.Probes) }},
 }
 
-// Aggregate makes a series of runs of one scenario under one protocol, with consecutive seeds. Measures that are 0 in all of them are left
-// out, unless they are of a kind that a reader will look for.
+// Aggregate makes a series of runs of one scenario under one protocol, with consecutive seeds. Measures that none of them has are left out.
 func Aggregate(runs []Run) Series {
 	first := &runs[0]
 	s := Series{
 		Scenario: first.Scenario, Title: first.Title, Protocol: first.Protocol, Servers: first.Servers, Seed: first.Seed, Seeds: len(runs),
 	}
 	for i := range runs {
-		s.Violations += len(runs[i].Violations)
+		if vs := runs[i].Violations; len(vs) > 0 {
+			if s.Violations == 0 {
+				s.Violated = fmt.Sprintf("seed %d, %s", runs[i].Seed, vs[0])
+			}
+			s.Violations += len(vs)
+		}
 	}
 	for _, m := range measured {
 		var vs []float64

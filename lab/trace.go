@@ -172,9 +172,10 @@ type Measures struct {
 	Leaders      int    `json:"leaders"`      // leaders that could commit, one after the other
 	Cut          int64  `json:"cut"`          // entries removed from logs, every server's counted
 	StaleReads   int64  `json:"staleReads"`
-	Reads        int64  `json:"reads"`  // answered
-	Acked        int64  `json:"acked"`  // writes answered
-	Failed       int64  `json:"failed"` // writes given up
+	Reads        int64  `json:"reads"`       // answered
+	ReadsFailed  int64  `json:"readsFailed"` // given up
+	Acked        int64  `json:"acked"`       // writes answered
+	Failed       int64  `json:"failed"`      // writes given up
 	// CommitLatency is from the leader's proposal to its commit; AckLatency from a client's first attempt to its answer; ReadLatency likewise.
 	CommitLatency Quantiles `json:"commitLatency"`
 	AckLatency    Quantiles `json:"ackLatency"`
@@ -211,6 +212,7 @@ type Series struct {
 	Seeds      int    `json:"seeds"` // how many
 	Stats      []Stat `json:"stats"` // in the order of tables; only measures that mean something in the scenario
 	Violations int    `json:"violations"`
+	Violated   string `json:"violated,omitempty"` // the first one, with its seed
 }
 
 // Stat is one measure over the seeds in which it was measured.

@@ -148,8 +148,8 @@ func (f *labFlags) run(out, errs io.Writer, scenarios []*lab.Scenario) error {
 			}
 			result.Runs, series = append(result.Runs, *run), append(series, s)
 			violations += s.Violations
-			for _, v := range run.Violations {
-				fmt.Fprintf(errs, "zebu: %s, %s, seed %d: %s\n", sc.Name, p, f.seed, v)
+			if s.Violated != "" {
+				fmt.Fprintf(errs, "zebu: %s, %s, %s\n", sc.Name, p, s.Violated)
 			}
 		}
 		result.Series = append(result.Series, series...)
