@@ -5,7 +5,7 @@ GOLANGCI ?= $(shell command -v golangci-lint 2>/dev/null || echo $(shell $(GO) e
 FUZZTIME ?= 10s
 
 # Where goroutines share state; the pure cores have none.
-RACE = ./backend/... ./auth/... ./server/... ./storage/... ./transport/... ./admin/... ./cli/... ./mirror/... ./cmd/... ./internal/...
+RACE = ./backend/... ./gateway/... ./auth/... ./server/... ./storage/... ./transport/... ./admin/... ./cli/... ./mirror/... ./cmd/... ./internal/...
 
 .PHONY: build test race lint fuzz sim mutants bench generate clean
 

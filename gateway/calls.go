@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"maps"
@@ -46,20 +45,11 @@ func (c *calls) know(services map[string]grpc.ServiceInfo) {
 	}
 }
 
-func (c *calls) unary(ctx context.Context, r any, info *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
-	m := c.methods[info.FullMethod]
+// began counts a call of a method that is known.
+func (c *calls) began(method string) *call {
+	m := c.methods[method]
 	m.started.Add(1)
-	resp, err := handle(ctx, r)
-	m.ended(err)
-	return resp, err
-}
-
-func (c *calls) stream(server any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handle grpc.StreamHandler) error {
-	m := c.methods[info.FullMethod]
-	m.started.Add(1)
-	err := handle(server, stream)
-	m.ended(err)
-	return err
+	return m
 }
 
 func (m *call) ended(err error) {

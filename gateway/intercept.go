@@ -36,14 +36,24 @@ func (s *Server) hasLeader() bool {
 	return leader != proto.NoServer
 }
 
-func (s *Server) unary(ctx context.Context, r any, _ *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
-	if _, err := s.admit(ctx); err != nil {
-		return nil, err
+func (s *Server) unary(ctx context.Context, r any, info *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (resp any, err error) {
+	call := s.calls.began(info.FullMethod)
+	if _, err = s.admit(ctx); err == nil {
+		resp, err = handle(ctx, r)
 	}
-	return handle(ctx, r)
+	call.ended(err)
+	return resp, err
 }
 
-func (s *Server) stream(server any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, handle grpc.StreamHandler) error {
+func (s *Server) stream(server any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handle grpc.StreamHandler) error {
+	call := s.calls.began(info.FullMethod)
+	err := s.endable(server, stream, handle)
+	call.ended(err)
+	return err
+}
+
+// endable handles a stream that the server can end.
+func (s *Server) endable(server any, stream grpc.ServerStream, handle grpc.StreamHandler) error {
 	needsLeader, err := s.admit(stream.Context())
 	if err != nil {
 		return err
@@ -62,7 +72,7 @@ func (s *Server) stream(server any, stream grpc.ServerStream, _ *grpc.StreamServ
 	return err
 }
 
-// openStream is a stream that the server can end.
+// openStream is such a stream.
 type openStream struct {
 	grpc.ServerStream
 	ctx         context.Context

@@ -110,8 +110,8 @@ func New(o Options) (*Server, error) {
 	s := &Server{Options: o, member: MemberID(o.Node.Status().ServerID), link: newPipeListener()}
 	s.grpc = grpc.NewServer(
 		grpc.ForceServerCodecV2(codec{}),
-		grpc.ChainUnaryInterceptor(s.calls.unary, s.unary),
-		grpc.ChainStreamInterceptor(s.calls.stream, s.stream),
+		grpc.UnaryInterceptor(s.unary),
+		grpc.StreamInterceptor(s.stream),
 		grpc.MaxRecvMsgSize(o.MaxRequestBytes+requestOverhead),
 		grpc.MaxSendMsgSize(math.MaxInt32),
 		grpc.MaxConcurrentStreams(o.MaxConcurrentStreams),
