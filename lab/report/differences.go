@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -26,8 +27,7 @@ type measureWords struct {
 	lead string // what was measured
 	more string // what more of it is: "took", "needed", "did"
 	good bool   // more is better
-	why  string // what explains it if ZAB has more; said only then
-	less string // what explains it if ZAB has less
+	less string // what explains it if ZAB has least; said only then
 }
 
 // words of the measures that get a sentence, and which go first.
@@ -38,22 +38,19 @@ var words = []struct {
 	{"timeToLeader", measureWords{lead: "From the fault to a leader that can commit", more: "took"}},
 	{"unavailable", measureWords{lead: "The longest time in which clients waited and no write was answered", more: "took"}},
 	{"elections", measureWords{lead: "Elections begun", more: "needed"}},
-	{"electionsPerFault", measureWords{lead: "Elections for each fault", more: "needed"}},
 	{"leaders", measureWords{lead: "Leaders one after the other", more: "had"}},
 	{"cut", measureWords{lead: "Entries cut from logs", more: "had"}},
 	{"staleReads", measureWords{lead: "Reads that missed a write which had been acknowledged before they began", more: "had"}},
 	{"commitLatency.p50", measureWords{lead: "From a leader's proposal to its commit", more: "took"}},
 	{"roundTrips", measureWords{lead: "Commit latency without the disk, in round trips", more: "took"}},
 	{"ackLatency.p50", measureWords{lead: "From a client's write to its answer, in the median", more: "took"}},
-	{"ackLatency.p99", measureWords{lead: "The same for the slowest hundredth of the writes", more: "took"}},
+	{"ackLatency.p99", measureWords{lead: "From a client's write to its answer, in the slowest hundredth", more: "took"}},
 	{"readLatency.p50", measureWords{lead: "From a client's read to its answer, in the median", more: "took"}},
 	{"messagesPerCommit", measureWords{lead: "Messages between servers for each commit", more: "sent",
-		why:  "ZAB tells followers of every commit by a COMMIT of its own, where Raft's commit index travels on the next append or heartbeat",
-		less: "a Raft leader answers acknowledgements with appends that only carry the new commit index"}},
+		less: "this Raft tells its followers of a commit by an append, which they answer; ZAB's COMMITs are not answered"}},
 	{"bytesPerCommit", measureWords{lead: "Bytes between servers for each commit", more: "sent"}},
 	{"fsyncsPerCommit", measureWords{lead: "Syncs of disks for each commit", more: "needed"}},
 	{"throughput", measureWords{lead: "Writes answered a second", more: "did", good: true}},
-	{"snaps", measureWords{lead: "Learners brought up to date by a snapshot", more: "had"}},
 }
 
 // value is one protocol's.
@@ -120,29 +117,43 @@ func compare(w measureWords, values []value) string {
 	if seeds > 1 {
 		text += fmt.Sprintf(" (medians of %d seeds; 99th percentiles %s)", seeds, list(tails))
 	}
-	ordered := slices.Clone(values)
-	slices.SortStableFunc(ordered, func(a, b value) int {
-		switch {
-		case a.stat.Median < b.stat.Median:
-			return -1
-		case a.stat.Median > b.stat.Median:
-			return 1
-		}
-		return 0
-	})
-	least, most := ordered[0], ordered[len(ordered)-1]
-	if least.stat.Median > 0 {
-		text += fmt.Sprintf("; %s %s %s times what %s %s.", protocolName(most.protocol), w.more, number(most.stat.Median/least.stat.Median), protocolName(least.protocol), w.more)
-	} else {
-		text += "."
-	}
-	switch {
-	case w.why != "" && most.protocol == lab.ZAB:
-		text += " Why: " + w.why + "."
-	case w.less != "" && least.protocol == lab.ZAB:
+	text += verdict(w, values) + "."
+	if first := ordered(values)[0]; w.less != "" && first.protocol == lab.ZAB {
 		text += " Why: " + w.less + "."
 	}
 	return text
+}
+
+// ordered are values from the least to the greatest.
+func ordered(values []value) []value {
+	ordered := slices.Clone(values)
+	slices.SortStableFunc(ordered, func(a, b value) int { return cmp.Compare(a.stat.Median, b.stat.Median) })
+	return ordered
+}
+
+// verdict compares those that have most with those that have least; what is within a tenth of each other goes together.
+func verdict(w measureWords, values []value) string {
+	all := ordered(values)
+	if all[0].stat.Median == 0 {
+		return ""
+	}
+	var least, most []string
+	base, top := all[0].stat.Median, all[len(all)-1].stat.Median
+	from := top
+	for _, v := range all {
+		switch {
+		case v.stat.Median <= 1.1*base:
+			least = append(least, protocolName(v.protocol))
+		case v.stat.Median >= top/1.1:
+			most = append(most, protocolName(v.protocol))
+			from = min(from, v.stat.Median)
+		}
+	}
+	times := number(top / base)
+	if low := number(from / base); low != times {
+		times = low + " to " + times
+	}
+	return fmt.Sprintf("; %s %s %s times what %s %s", list(most), w.more, times, list(least), w.more)
 }
 
 // phaseSentences tell, for each protocol, how the last loss of a leader that is drawn went.
@@ -209,22 +220,26 @@ func fateSentence(runs []lab.Run) []Difference {
 		for _, f := range []struct {
 			fate lab.Fate
 			verb string
-		}{{lab.Committed, "in the common history in the end"}, {lab.CutOff, "cut from every log that had it"}, {lab.Never, "never in any log"}, {lab.Pending, "undecided when the run ends"}} {
+		}{{lab.Committed, "kept"}, {lab.CutOff, "cut"}, {lab.Never, "never logged"}, {lab.Pending, "undecided when the run ends"}} {
 			if n := fates[f.fate]; n > 0 {
 				outcomes = append(outcomes, fmt.Sprintf("%d %s", n, f.verb))
 			}
 		}
-		parts = append(parts, fmt.Sprintf("with %s %s: %s", protocolName(r.Protocol), count(len(inFlight), "write", "writes"), list(outcomes)))
+		parts = append(parts, fmt.Sprintf("with %s %s, of which %s", protocolName(r.Protocol), count(len(inFlight), "write", "writes"), list(outcomes)))
 	}
 	if len(parts) == 0 {
 		return nil
 	}
-	return []Difference{{Text: "Under way when the first fault struck in the runs drawn here were, " + strings.Join(parts, "; ") + "."}}
+	return []Difference{{Text: "Under way when the first server went down (or, if none did, the first link) in the runs drawn here: " + strings.Join(parts, "; ") + "."}}
 }
 
-// InFlight are the writes of a run that were sent and neither answered nor given up when the first server crashed or the first link was cut.
+// InFlight are the writes of a run that were sent and neither answered nor given up when the first server crashed or, if none did, the first
+// link was cut.
 func InFlight(r lab.Run) []lab.Command {
-	first := slices.IndexFunc(r.Events, func(e lab.Event) bool { return e.Kind == lab.Crash || e.Kind == lab.Partition })
+	first := slices.IndexFunc(r.Events, func(e lab.Event) bool { return e.Kind == lab.Crash })
+	if first < 0 {
+		first = slices.IndexFunc(r.Events, func(e lab.Event) bool { return e.Kind == lab.Partition })
+	}
 	if first < 0 {
 		return nil
 	}

@@ -26,7 +26,7 @@ const (
 // until one was elected; and what the elected did until it could commit.
 func Phases(r lab.Run) []Phase {
 	var phases []Phase
-	p := tenure{run: r, role: map[int]string{}, elected: map[int]lab.Micros{}, fault: -1, looked: -1}
+	p := tenure{run: r, role: map[int]string{}, up: map[int]bool{}, elected: map[int]lab.Micros{}, fault: -1, looked: -1}
 	for _, e := range r.Events {
 		if e.Kind == lab.Serve && leads(p.role[e.Server]) {
 			phases = append(phases, p.phases(e)...)
@@ -40,10 +40,12 @@ func Phases(r lab.Run) []Phase {
 type tenure struct {
 	run     lab.Run
 	role    map[int]string
+	up      map[int]bool       // whose process runs
 	elected map[int]lab.Micros // since when a server leads
 	leader  int                // the newest that served, 0: none
 	lost    lab.Micros         // when the leader crashed, or 0 if there was none yet; -1: it is there
 	fault   lab.Micros         // the newest fault, -1: there was none
+	commit  lab.Micros         // when it last learned of a commit
 	looked  lab.Micros         // when somebody first looked for another since; -1: nobody did
 }
 
@@ -62,14 +64,33 @@ func (t *tenure) take(e lab.Event) {
 			t.elected[e.Server] = e.At
 		case looks(e.Name) && t.looked < 0:
 			t.looked = e.At
+		case e.Server == t.leader && leads(t.role[e.Server]) && t.lost < 0 && t.fault < 0:
+			t.lost = e.At // it gave up by itself
 		}
 		t.role[e.Server] = e.Name
+		if e.Name != "down" {
+			t.up[e.Server] = true
+		}
 	case lab.Partition, lab.SlowLink, lab.SlowDisk, lab.Clock:
 		if t.looked < 0 {
 			t.fault = e.At
 		}
+	case lab.Commit:
+		if e.Server == t.leader {
+			t.commit = e.At
+		}
+	case lab.Restart:
+		t.up[e.Server] = true
+		if t.lost >= 0 && len(t.up) == t.run.Servers/2+1 {
+			// Before, nobody could have led.
+			t.lost = e.At
+			if t.looked >= 0 {
+				t.looked = e.At
+			}
+		}
 	case lab.Crash:
 		delete(t.role, e.Server)
+		delete(t.up, e.Server)
 		if e.Server == t.leader {
 			t.lost, t.looked = e.At, -1
 		}
@@ -88,7 +109,11 @@ func (t *tenure) phases(served lab.Event) []Phase {
 	}
 	began := t.lost
 	if began < 0 {
-		began = t.fault // the old leader is still there, but something befell it or its links
+		// The old leader is still there, but something befell it or its links. It may have gone on for a while.
+		began = t.fault
+		if began >= 0 && t.commit > began {
+			began = t.commit
+		}
 	}
 	if began < 0 {
 		return nil

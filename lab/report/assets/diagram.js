@@ -1,7 +1,7 @@
 // A diagram: the panels of all protocols above each other on one canvas and one time, with its buttons, its overview, and the table of what the
 // servers know. It can be dragged, zoomed, filtered, pointed at, and stepped event by event.
 
-const axisHeight = 26, between = 10, overviewRow = 16;
+const axisHeight = 26, between = 10, overviewRow = 18;
 
 lab.Diagram = class {
   // runs are unpacked; element is what the diagram fills. options: live (the page adds events; nothing is stepped through), lane (pixels between
@@ -251,20 +251,24 @@ lab.Diagram = class {
       ctx.textAlign = "left";
       ctx.textBaseline = "middle";
       ctx.fillText(lab.protocol(t.protocol).name.replace("with ", "+ "), 8, y + overviewRow / 2, gutter - 10);
-      for (let s = 1; s <= t.servers; s++) {
-        for (const span of t.spans[s]) {
-          if (!lab.leads(span.role) || !span.serving) continue;
-          const x0 = x(span.from), x1 = x(Math.min(span.to, t.duration));
-          ctx.fillStyle = this.panels[i].patterns.fill(ctx, theme, span.epoch, false);
-          ctx.fillRect(x0, y + 4, Math.max(1, x1 - x0), overviewRow - 8);
-          const text = `${lab.server(s)} leads`;
-          if (ctx.measureText(text).width + 6 < x1 - x0) {
-            const w = ctx.measureText(text).width;
-            ctx.fillStyle = theme.panel;
-            ctx.fillRect(x0 + 3, y + 4, w + 4, overviewRow - 8);
-            ctx.fillStyle = theme.ink;
-            ctx.fillText(text, x0 + 5, y + overviewRow / 2);
-          }
+      // Two may lead at a time, one of them in vain: then the later one is drawn below.
+      const tenures = t.spans.flatMap((spans, s) => spans.filter((span) => lab.leads(span.role) && span.serving).map((span) => ({...span, server: s})));
+      tenures.sort((a, b) => a.from - b.from);
+      let end = 0;
+      for (const span of tenures) {
+        const x0 = x(span.from), x1 = x(Math.min(span.to, t.duration)), second = span.from < end, top = second ? y + overviewRow / 2 : y + 3;
+        const high = overviewRow / 2 - (second ? 1 : 3) + (second ? 0 : tenures.some((o) => o !== span && o.from < span.to && span.from < o.to) ? 0 : overviewRow / 2 - 3);
+        end = Math.max(end, span.to);
+        ctx.fillStyle = this.panels[i].patterns.fill(ctx, theme, span.epoch, false);
+        ctx.fillRect(x0, top, Math.max(1, x1 - x0), high);
+        const text = `${lab.server(span.server)} leads`;
+        ctx.font = `${high > 8 ? 10 : 8}px ${theme.font}`;
+        const w = ctx.measureText(text).width;
+        if (w + 6 < x1 - x0) {
+          ctx.fillStyle = theme.panel;
+          ctx.fillRect(x0 + 3, top, w + 4, high);
+          ctx.fillStyle = theme.ink;
+          ctx.fillText(text, x0 + 5, top + high / 2 + 0.5);
         }
       }
       ctx.fillStyle = theme.alarm;

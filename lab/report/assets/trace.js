@@ -4,7 +4,7 @@
 lab.Trace = class {
   constructor(run) {
     this.protocol = run.protocol;
-    this.servers = run.servers;
+    this.servers = (run.events || []).reduce((most, e) => Math.max(most, e.server || 0, e.peer || 0), run.servers); // some may join later
     this.seed = run.seed;
     this.duration = run.duration;
     this.marks = run.marks || [];
