@@ -2,6 +2,7 @@ package lab
 
 import (
 	"encoding/binary"
+	"fmt"
 	"slices"
 
 	"go.etcd.io/raft/v3"
@@ -87,6 +88,11 @@ func (n *raftNode) snapshot() {
 		return
 	}
 	_, _ = n.d.CreateSnapshot(n.applied, &state, nil)
+	// A restart needs a commit index that is not behind the log's beginning, and what says so may still be under way.
+	if hs, _, _ := n.d.InitialState(); hs.Commit < n.applied {
+		hs.Commit = n.applied
+		_ = n.d.SetHardState(hs)
+	}
 	if n.applied > uint64(sc.Retain) {
 		_ = n.d.Compact(n.applied - uint64(sc.Retain))
 	}
@@ -232,4 +238,4 @@ func (quiet) Fatalf(string, ...any)   {}
 
 // Panic and Panicf are for what must not happen; the library expects them not to return.
 func (quiet) Panic(v ...any)                 { panic(v) }
-func (quiet) Panicf(format string, v ...any) { panic(format) }
+func (quiet) Panicf(format string, v ...any) { panic(fmt.Sprintf(format, v...)) }
