@@ -19,6 +19,9 @@ func (m *Memory) Commit(b *Batch) {
 	}
 }
 
+// Copy returns a Memory with the same records, which both may change from then on.
+func (m *Memory) Copy() *Memory { return &Memory{*m.records.Copy()} }
+
 // View implements Storage.
 func (m *Memory) View() View { return memoryView{m.records.Copy()} }
 

@@ -24,7 +24,9 @@ type keyspace struct {
 	store   *mvcc.Store // nil beside a state that is being read, and on a server without one
 	hub     *mvcc.Hub
 	waiting []EtcdTxn
-	used    bool // there has been an etcd transaction, or there is something in the store
+	// replaying says that a transaction is not known to be committed, whatever the role is that ends with it.
+	replaying bool
+	used      bool // there has been an etcd transaction, or there is something in the store
 
 	lessor  *mvcc.Lessor      // the leader's
 	compact *mvcc.AutoCompact // nil if nobody asked for it
@@ -38,27 +40,23 @@ type keyspace struct {
 	reached    []*Call // wait until a zxid is applied
 	renewing   []*Call // wait for a revocation or a checkpoint
 	done       []*Call
+	replies    []*Call     // done too, for other servers
 	result     mvcc.Result // of the transaction just applied
 	deliveries []mvcc.Delivery
 }
 
-// AttachEtcd gives the replica its key space. missed are the etcd transactions that come before those replayed on the
-// snapshot and after [mvcc.Store.Applied], in order.
-func (r *Replica) AttachEtcd(store *mvcc.Store, missed []EtcdTxn) error {
-	if store.Applied() > r.applied {
-		return fmt.Errorf("the etcd key space has seen %v, and the log ends at %v: transactions that were committed are missing from the log",
-			store.Applied(), r.applied)
-	}
+// AttachEtcd gives the replica its key space, which has seen at least what is in the snapshot that the replica was loaded from. A
+// member's may even be ahead of its log: others had logged what was committed, and it was applied here, before it was
+// durable here. They have it.
+func (r *Replica) AttachEtcd(store *mvcc.Store) {
 	k := &r.kv
 	k.store, k.hub = store, mvcc.NewHub(store.Revision())
-	k.waiting = slices.Concat(missed, k.waiting)
-	k.used = k.used || !store.Empty() || len(missed) > 0
+	k.used = k.used || !store.Empty()
 	if o := r.opt.Compact; o.Period > 0 {
 		k.compact = mvcc.CompactByTime(r.now.Mono, o.Period)
 	} else if o.Keep > 0 {
 		k.compact = mvcc.CompactByRevision(r.now.Mono, o.Keep)
 	}
-	return nil
 }
 
 // Etcd returns the key space, nil if there is none. It is to be looked at under the caller's lock.
@@ -147,7 +145,7 @@ func (r *Replica) retireEtcd() {
 // moves the key space on.
 func (r *Replica) stepEtcd(hdr *proto.TxnHeader, record []byte) error {
 	k := &r.kv
-	serving := r.role == leading || r.role == learning
+	serving := !k.replaying && (r.role == leading || r.role == learning)
 	if hdr.Type != proto.OpEtcd {
 		if serving && k.store != nil {
 			k.store.Advance(hdr.Zxid)

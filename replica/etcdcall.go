@@ -52,6 +52,10 @@ type inquirer struct {
 
 func (k *keyspace) finish(c *Call, err error) {
 	c.Err = err
+	if _, remote := c.Handle.(inquirer); remote {
+		k.replies = append(k.replies, c)
+		return
+	}
 	k.done = append(k.done, c)
 }
 
@@ -286,21 +290,15 @@ func (m *Member) forwardedEtcd(from proto.ServerID, f *proto.ForwardedRequest) e
 // answerAsks sends the answers to other servers' questions that are there.
 func (m *Member) answerAsks() {
 	k := &m.r.kv
-	left := k.done[:0]
-	for _, c := range k.done {
-		q, remote := c.Handle.(inquirer)
-		if !remote {
-			left = append(left, c)
-			continue
-		}
+	for _, c := range k.replies {
+		q, _ := c.Handle.(inquirer)
 		if _, linked := m.owners[q.from]; m.leader == nil || !linked || c.Err != nil {
 			continue
 		}
 		q.ask.Value = c.Value
 		m.leader.Send(q.from, proto.QuorumPacket{Type: proto.PacketAsk, Zxid: -1, Data: q.ask.Append(nil)})
 	}
-	clear(k.done[len(left):])
-	k.done = left
+	k.replies = nil
 }
 
 // allServeEtcd says whether all servers can apply etcd transactions: those that are linked, and, before the first such

@@ -102,7 +102,9 @@ func (r *Replica) Replay(hdr *proto.TxnHeader, body []byte) error {
 		r.applied = hdr.Zxid
 		return nil
 	}
+	r.kv.replaying = true
 	err := r.step(hdr, body)
+	r.kv.replaying = false
 	r.opt.StrictDigest = strict
 	if hdr.Zxid <= r.fuzzyUntil {
 		r.counts.DigestMismatches = mismatches

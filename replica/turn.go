@@ -63,7 +63,7 @@ func (m *Member) Ready() Ready {
 	if z.Ended != nil && m.phase == engaged {
 		m.finish(z.Ended)
 	}
-	out.Deliver = len(m.deliveries) > 0 || m.begin || m.end
+	out.Deliver = len(m.deliveries) > 0 || m.begin || m.end || len(m.r.kv.replies) > 0
 	out.Role, m.role = m.role, nil
 	out.Config, m.inForce = m.inForce, nil
 	return out

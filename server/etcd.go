@@ -16,7 +16,6 @@ import (
 	"zebu/backend"
 	"zebu/mvcc"
 	"zebu/proto"
-	"zebu/replica"
 	"zebu/storage"
 )
 
@@ -119,88 +118,103 @@ func (e *etcd) open(dir string) (*space, error) {
 	return p, nil
 }
 
-// restore opens the key space that belongs to the snapshots and logs, and gives it to the replica, with the transactions that it
-// has not seen. The error wraps errSpaceLost if it cannot be made whole from what is on this disk.
+// restore opens the key space that belongs to the snapshots and logs, and gives it to the replica. It is synced before each
+// snapshot, so that the logs behind the snapshot have all that it may miss: if they have not, the error wraps errSpaceLost.
 func (e *etcd) restore(info storage.Restored) error {
 	name, err := os.ReadFile(filepath.Join(e.root, currentName))
-	fresh := errors.Is(err, os.ErrNotExist)
+	var p *space
 	switch {
-	case fresh:
-		if err := backend.Remove(e.root); err != nil { // of one that never began
-			return err
-		}
-		name = []byte("0")
-	case err != nil:
-		return err
-	}
-	dir := filepath.Join(e.root, strings.TrimSpace(string(name)))
-	if _, err := os.Stat(dir); err != nil && !fresh {
-		return fmt.Errorf("%w: %w", errSpaceLost, err)
-	}
-	p, err := e.open(dir)
-	if errors.Is(err, mvcc.ErrDamaged) {
-		return fmt.Errorf("%w: %w", errSpaceLost, err)
+	case errors.Is(err, os.ErrNotExist):
+		p, err = e.first(info)
+	case err == nil:
+		p, err = e.find(filepath.Join(e.root, strings.TrimSpace(string(name))), info.SnapshotZxid)
 	}
 	if err != nil {
 		return err
 	}
-	missed, err := e.missed(p, info, fresh)
-	if err == nil {
-		err = e.s.rep.AttachEtcd(p.store, missed)
-	}
-	if err == nil && fresh {
-		err = e.begin(p)
-	}
-	if err != nil {
+	if applied := p.store.Applied(); applied > e.s.rep.Applied() && !e.s.cfg.Distributed() {
+		err = fmt.Errorf("%s has seen %v, and the log ends at %v: transactions are missing from the log", p.dir, applied, e.s.rep.Applied())
 		return errors.Join(err, p.close())
 	}
+	e.s.rep.AttachEtcd(p.store)
 	e.space = p
 	return e.removeOthers()
 }
 
-// missed reads the etcd transactions from the logs that the snapshot has and the key space has not.
-func (e *etcd) missed(p *space, info storage.Restored, fresh bool) (txns []replica.EtcdTxn, err error) {
-	applied, snapshot := p.store.Applied(), info.SnapshotZxid
-	switch {
-	case fresh:
-		// No server without a key space has ever taken an etcd transaction.
-		p.store.Advance(max(0, snapshot))
-		return nil, nil
-	case applied >= snapshot:
-		return nil, nil
-	case applied > 0: // before its first sync no log is purged
-		span, err := e.s.store.SpanAround(applied, snapshot, 1<<62)
-		if err != nil {
-			return nil, err
-		}
-		if span.Prev > applied || span.Through < snapshot && span.Next != 0 || span == (storage.Span{}) {
-			return nil, fmt.Errorf("%w: it ends at %v, and the logs from there to the snapshot %v are gone", errSpaceLost, applied, snapshot)
-		}
+// first begins with an empty key space: no server without one has ever taken an etcd transaction.
+func (e *etcd) first(info storage.Restored) (*space, error) {
+	if err := backend.Remove(e.root); err != nil { // of one that never began
+		return nil, err
 	}
-	err = e.s.store.Logged(applied, snapshot, func(z proto.Zxid, txn []byte) error {
-		d := proto.NewDecoder(txn)
-		var hdr proto.TxnHeader
-		hdr.Decode(&d)
-		if hdr.Type == proto.OpEtcd {
-			txns = append(txns, replica.EtcdTxn{Zxid: z, Record: append([]byte(nil), d.Buf()...)})
+	p, err := e.open(filepath.Join(e.root, "0"))
+	if err != nil {
+		return nil, err
+	}
+	p.store.Advance(max(0, info.SnapshotZxid))
+	if err := e.begin(p); err != nil {
+		return nil, errors.Join(err, p.close())
+	}
+	return p, nil
+}
+
+// find opens the current key space. If that has not seen a snapshot, the snapshot came from a leader, and the server ended before it had made
+// the key space that came along the current one: that has seen exactly the snapshot.
+func (e *etcd) find(current string, snapshot proto.Zxid) (*space, error) {
+	p, err := e.openOld(current)
+	if err == nil && p.store.Applied() < snapshot {
+		err = fmt.Errorf("%w: %s ends at %v, and the snapshot is of %v", errSpaceLost, current, p.store.Applied(), snapshot)
+		err = errors.Join(err, p.close())
+	}
+	if !errors.Is(err, errSpaceLost) {
+		return p, err
+	}
+	dirs, _ := filepath.Glob(filepath.Join(e.root, strconv.FormatUint(uint64(max(0, snapshot)), 16)+"*"))
+	for _, dir := range dirs {
+		if dir == current {
+			continue
 		}
-		return d.Err()
-	})
-	return txns, err
+		p, otherErr := e.openOld(dir)
+		if otherErr == nil && p.store.Applied() == snapshot {
+			if err := e.setCurrent(p); err != nil {
+				return nil, errors.Join(err, p.close())
+			}
+			return p, nil
+		}
+		if otherErr == nil {
+			otherErr = p.close()
+		}
+		err = errors.Join(err, otherErr)
+	}
+	return nil, err
+}
+
+// openOld opens a directory that is there. The error wraps errSpaceLost if it is not, or is damaged.
+func (e *etcd) openOld(dir string) (*space, error) {
+	if _, err := os.Stat(dir); err != nil {
+		return nil, fmt.Errorf("%w: %w", errSpaceLost, err)
+	}
+	p, err := e.open(dir)
+	if errors.Is(err, mvcc.ErrDamaged) {
+		return nil, fmt.Errorf("%w: %w", errSpaceLost, err)
+	}
+	return p, err
 }
 
 // begin makes a new key space the current one.
 func (e *etcd) begin(p *space) error {
-	if b := p.store.TakeMark(); b != nil {
-		if err := p.backend.Commit(b); err != nil {
-			return err
-		}
-		p.store.Stored(b)
-	}
-	if _, err := p.backend.Sync(); err != nil {
+	if err := p.sync(); err != nil {
 		return err
 	}
 	return e.setCurrent(p)
+}
+
+// sync makes all durable. Nobody else uses the space.
+func (p *space) sync() error {
+	if err := p.commit(p.store.TakeMark()); err != nil {
+		return err
+	}
+	_, err := p.backend.Sync()
+	return err
 }
 
 func (e *etcd) setCurrent(p *space) error {
@@ -242,15 +256,15 @@ func (e *etcd) removeOthers() error {
 // confirmAll applies all that waits, as of a history that is known to be committed, before anything is served.
 func (e *etcd) confirmAll() error {
 	const chunk = 1000
-	for e.s.rep.EtcdWaiting() > 0 {
+	for more := true; more; more = e.s.rep.EtcdWaiting() > 0 {
 		if err := e.s.rep.ConfirmEtcd(chunk); err != nil {
 			return err
 		}
-		if err := e.space.commit(); err != nil {
+		if err := e.space.commit(e.space.store.Take()); err != nil {
 			return err
 		}
 	}
-	return nil
+	return e.space.sync() // a snapshot may follow
 }
 
 // create makes an empty directory for the state at a zxid, beside the others.
@@ -452,7 +466,7 @@ func (e *etcd) close() error {
 	select {
 	case err = <-e.failed:
 	default:
-		err = p.commit()
+		err = p.commit(p.store.Take())
 	}
 	return errors.Join(err, p.close())
 }

@@ -138,14 +138,14 @@ func (e *etcd) receive(r *bufio.Reader, z proto.Zxid) (*space, error) {
 	if err != nil {
 		return nil, err
 	}
-	p, err := e.receiveInto(dir, r)
+	p, err := e.receiveInto(dir, r, z)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("etcd key space behind the snapshot: %w", err), backend.Remove(dir))
 	}
 	return p, nil
 }
 
-func (e *etcd) receiveInto(dir string, r *bufio.Reader) (*space, error) {
+func (e *etcd) receiveInto(dir string, r *bufio.Reader, z proto.Zxid) (*space, error) {
 	b, err := backend.Open(dir, e.s.log.Named("etcd"))
 	if err != nil {
 		return nil, err
@@ -155,7 +155,7 @@ func (e *etcd) receiveInto(dir string, r *bufio.Reader) (*space, error) {
 		p.store, err = mvcc.Open(p, e.opt)
 	}
 	if err == nil {
-		err = p.receiveTail(r)
+		err = p.receiveTail(r, z)
 	}
 	if err != nil {
 		return nil, errors.Join(err, p.close())
@@ -165,7 +165,9 @@ func (e *etcd) receiveInto(dir string, r *bufio.Reader) (*space, error) {
 
 // receiveTail applies what follows the image. If the leader's history turns out not to be the one that the ensemble goes on with,
 // nothing is lost: a server that has installed a snapshot cannot go back behind it, and gets another one.
-func (p *space) receiveTail(r io.Reader) error {
+//
+// In the end the storage knows that it has seen all up to the snapshot: the logs before it will be gone.
+func (p *space) receiveTail(r io.Reader, z proto.Zxid) error {
 	var head [16]byte
 	if _, err := io.ReadFull(r, head[:8]); err != nil {
 		return err
@@ -186,19 +188,18 @@ func (p *space) receiveTail(r io.Reader) error {
 			_, err = p.store.Apply(proto.Zxid(binary.BigEndian.Uint64(head[:8])), record)
 		}
 		if err == nil {
-			err = p.commit()
+			err = p.commit(p.store.Take())
 		}
 		if err != nil {
 			return err
 		}
 	}
-	_, err := p.backend.Sync()
-	return err
+	p.store.Advance(z)
+	return p.sync()
 }
 
-// commit stores what has changed.
-func (p *space) commit() error {
-	b := p.store.Take()
+// commit stores a batch, if it is one.
+func (p *space) commit(b *mvcc.Batch) error {
 	if b == nil {
 		return nil
 	}

@@ -421,7 +421,6 @@ func (l *loop) maybeSnapshot() {
 		if _, err := l.s.writeSnapshot(img); err != nil {
 			l.s.log.Error("snapshot failed; the one before stays in force", zap.Stringer("zxid", img.Zxid()), zap.Error(err))
 		}
-		l.s.syncEtcd() // so that no more of the log is needed at a start than for the tree
 	})
 }
 

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"time"
 
@@ -30,8 +31,16 @@ func (s *Server) nextSnapTrigger() snapTrigger {
 	return t
 }
 
+// writeSnapshot writes a snapshot. The etcd key space becomes durable before it, so that it has seen all that is in
+// the snapshot and no older logs are needed for it.
 func (s *Server) writeSnapshot(img *replica.Image) (storage.SnapshotInfo, error) {
 	start := time.Now()
+	if s.etcd != nil {
+		if err := s.etcd.sync(); err != nil {
+			s.met.SnapshotErrorCount.Inc()
+			return storage.SnapshotInfo{}, fmt.Errorf("sync of the etcd key space: %w", err)
+		}
+	}
 	info, err := s.store.WriteSnapshot(img)
 	if err != nil {
 		s.met.SnapshotErrorCount.Inc()
@@ -43,20 +52,6 @@ func (s *Server) writeSnapshot(img *replica.Image) (storage.SnapshotInfo, error)
 	return info, nil
 }
 
-// syncEtcd makes the key space of the etcd API durable, if there is one, and says whether it is.
-func (s *Server) syncEtcd() bool {
-	if s.etcd == nil {
-		return true
-	}
-	if err := s.etcd.sync(); err != nil {
-		if !s.ending.Load() {
-			s.log.Error("the etcd key space was not synced", zap.Error(err))
-		}
-		return false
-	}
-	return true
-}
-
 // purge removes old snapshots and logs at every interval (autopurge).
 func (s *Server) purge() {
 	interval, keep := s.cfg.Snapshot.PurgeInterval, s.cfg.Snapshot.Retain
@@ -66,9 +61,7 @@ func (s *Server) purge() {
 	t := time.NewTicker(interval)
 	defer t.Stop()
 	for {
-		if !s.syncEtcd() {
-			s.log.Warn("old logs are kept, for the etcd key space may need them")
-		} else if err := s.store.Purge(keep); err != nil {
+		if err := s.store.Purge(keep); err != nil {
 			s.log.Warn("purge of old snapshots and logs failed", zap.Error(err))
 		}
 		select {

@@ -119,7 +119,10 @@ func (h *Host) perform() error {
 		if _, err := h.store.WriteSnapshot(j.img); err != nil {
 			return err
 		}
-		return h.store.SetAside(j.write.Zxid)
+		if err := h.store.SetAside(j.write.Zxid); err != nil || h.staged == nil {
+			return err
+		}
+		h.etcd, h.staged = h.staged, nil
 	case zab.Truncate:
 		return h.truncate(j)
 	}

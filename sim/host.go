@@ -47,6 +47,9 @@ type Host struct {
 	config *quorum.Config // in the dynamic configuration file
 	seen   *quorum.Config // in that of the next configuration, nil if there is none
 
+	etcd   *etcdSpace // nil before there was one
+	staged *etcdSpace // that came with a snapshot
+
 	store *storage.Store
 	rep   *replica.Replica
 	m     *replica.Member
@@ -63,7 +66,7 @@ type Host struct {
 	writes   []zab.Write
 	writing  bool
 	current  *job
-	views    []replica.View
+	views    []hostView
 	rollNext bool
 	snapping *replica.Image
 	snapped  proto.Zxid // of the last snapshot begun
@@ -151,7 +154,7 @@ func (h *Host) replicaOptions() replica.Options {
 	return replica.Options{
 		ServerID: h.id, QuorumSync: h.w.o.QuorumSync, Tick: h.w.o.Tick, MinSessionTimeout: 100, MaxSessionTimeout: 60000,
 		ReapInterval: 60000, ReapPerCheck: 100, StrictDigest: true, Znode: znode.Options{Reconfig: h.w.o.Reconfigure > 0},
-		LocalSessions: h.w.o.LocalSessions, UpgradeLocal: h.w.o.LocalSessions,
+		Etcd: h.w.o.EtcdUsers > 0, LocalSessions: h.w.o.LocalSessions, UpgradeLocal: h.w.o.LocalSessions,
 	}
 }
 
@@ -186,6 +189,9 @@ func (h *Host) restore() (d replica.Disk, err error) {
 		return err
 	})
 	if err != nil {
+		return d, err
+	}
+	if err = h.restoreEtcd(info); err != nil {
 		return d, err
 	}
 	d.Lost = info.LastZxid < 0
@@ -243,6 +249,10 @@ func (h *Host) switchOff(power bool) {
 	h.clients = nil
 	clear(h.unsent)
 	h.role = proto.Looking
+	h.views = nil
+	if h.etcd != nil {
+		h.etcd = h.etcd.restart(h.w, power)
+	}
 	h.m, h.rep, h.store = nil, nil, nil
 	h.w.mix(uint64(h.id), uint64(h.life))
 }
@@ -264,6 +274,7 @@ func (h *Host) hangUp(e *end, silent bool) {
 func (h *Host) LoseDisk() {
 	h.w.tracef("%d has lost its disk", h.id)
 	h.disk, h.emptied, h.lost, h.logged = h.newDisk(), true, true, 0
+	h.etcd, h.staged = nil, nil
 }
 
 // Pause stops the process, as SIGSTOP does, until Resume.
@@ -415,7 +426,9 @@ func (h *Host) deliver() {
 		}
 		if h.rep.Applied() != before {
 			h.w.check.applied(h, before)
+			h.checkEtcdState()
 		}
+		h.storeEtcd()
 		h.flush()
 	}
 	h.w.check.serving(h)
@@ -451,6 +464,7 @@ func (h *Host) flush() {
 		}
 	}
 	h.rep.LendBuffer(buf[:0])
+	h.answerEtcd()
 }
 
 // snapshot begins a snapshot when it is time for one.
@@ -471,6 +485,7 @@ func (h *Host) snapshot() {
 func (h *Host) finishSnapshot() {
 	img := h.snapping
 	h.snapping = nil
+	h.syncEtcd()
 	_, err := h.store.WriteSnapshot(img)
 	if err == nil && h.w.chance(3) {
 		err = h.store.Purge(storage.MinRetain)

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
@@ -25,6 +26,7 @@ type link struct {
 type snapshot struct {
 	packet proto.QuorumPacket
 	body   []byte
+	tail   []replica.EtcdTxn // behind the key space in body
 }
 
 var (
@@ -190,7 +192,12 @@ func (l *link) load(s *snapshot) {
 			return
 		}
 		loader := h.m.NewLoader()
-		if err := storage.DecodeSnapshot(bytes.NewReader(s.body), loader); err != nil {
+		body := bufio.NewReaderSize(bytes.NewReader(s.body), 64<<10)
+		err := storage.DecodeSnapshot(body, loader)
+		if err == nil {
+			err = h.loadEtcd(l.id, s, body, loader)
+		}
+		if err != nil {
 			w.failf("server %d: snapshot from %d: %v", h.id, l.id, err)
 			return
 		}
@@ -229,8 +236,7 @@ func (h *Host) post(m *zab.Message) {
 		l.e.send(&p)
 		return
 	}
-	h.views = append(h.views, h.m.TakeViews()...)
-	at := slices.IndexFunc(h.views, func(v replica.View) bool { return v.To == m.To })
+	at := slices.IndexFunc(h.views, func(v hostView) bool { return v.To == m.To })
 	if at < 0 {
 		h.w.failf("server %d: no view for SNAP to %d", h.id, m.To)
 		return
@@ -240,9 +246,11 @@ func (h *Host) post(m *zab.Message) {
 		h.w.failf("server %d: snapshot for %d: %v", h.id, m.To, err)
 		return
 	}
+	body.Write(h.views[at].image.Bytes())
+	tail := h.views[at].Tail
 	h.views = slices.Delete(h.views, at, at+1)
 	took := Time(h.w.intn(int(200 * Millisecond)))
-	l.e.push(&snapshot{p, body.Bytes()}, took)
+	l.e.push(&snapshot{p, body.Bytes(), tail}, took)
 	h.later(took, func() {
 		if h.links[l.id-1] == l {
 			h.input(func() { h.m.SnapshotSent(l.id) })

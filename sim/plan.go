@@ -107,6 +107,9 @@ func drawOptions(d dice) Options {
 	if d.chance(3) {
 		o.Reconfigure = Time(d.one(500, 2000, 5000)) * Millisecond
 	}
+	if d.chance(3) {
+		o.EtcdUsers = d.one(1, 3, 6)
+	}
 	return o
 }
 

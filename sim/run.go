@@ -73,9 +73,18 @@ func (w *World) settle() {
 	for i, c := range w.clients {
 		goal[i], c.settled = c.done+20, true
 	}
+	asked := make([]int, len(w.users))
+	for i, u := range w.users {
+		asked[i] = u.done + 10
+	}
 	served := func() bool {
 		for i, c := range w.clients {
 			if c.done < goal[i] {
+				return false
+			}
+		}
+		for i, u := range w.users {
+			if u.done < asked[i] {
 				return false
 			}
 		}
@@ -96,9 +105,18 @@ func (w *World) settle() {
 	for _, c := range w.clients {
 		c.idle = true
 	}
+	for _, u := range w.users {
+		u.idle = true
+	}
+	if len(w.users) > 0 && !w.Await(w.bound(), func() bool { return leasesEnded(w.members()) }) && w.failure == "" {
+		w.failf("leases have not ended after %v", w.bound())
+	}
 	w.Await(w.bound(), func() bool { return w.quiet() })
 	if w.failure == "" && !w.quiet() {
 		w.failf("servers do not agree after %v: %s", w.bound(), w.describe())
+	}
+	if w.failure == "" && len(w.users) > 0 {
+		w.settleEtcd(w.members())
 	}
 	w.check.linearizable()
 }

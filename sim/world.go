@@ -15,6 +15,7 @@ type Options struct {
 	Pipeline                   int // requests that a client has under way at most
 	Think                      Time
 	QuorumSync, LogSync        bool
+	EtcdUsers                  int // of the etcd API; 0: there is none
 	LocalSessions              bool
 	Reconfigure                Time // between reconfigurations, on average; 0 without any
 	Tick                       proto.Millis
@@ -56,6 +57,8 @@ type World struct {
 
 	paths     []string // by key
 	check     checker
+	etcd      etcdChecker
+	users     []*etcdUser
 	failure   string
 	recovery  Time // how long it took in the end
 	hash      uint64
@@ -108,6 +111,10 @@ func NewWorld(seed uint64, o Options) *World {
 	for i := range o.Clients {
 		w.clients = append(w.clients, newClient(w, i))
 	}
+	w.etcd = etcdChecker{acked: map[string]int64{}, revision: map[int64]string{}, at: map[proto.Zxid]int64{}, sizes: map[proto.Zxid]int64{}}
+	for range o.EtcdUsers {
+		w.users = append(w.users, &etcdUser{w: w})
+	}
 	return w
 }
 
@@ -123,6 +130,9 @@ func (w *World) Start() {
 	}
 	for _, c := range w.clients {
 		c.start()
+	}
+	for _, u := range w.users {
+		u.start()
 	}
 }
 
