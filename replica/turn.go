@@ -192,6 +192,10 @@ func (m *Member) serve(designated proto.ServerID) {
 	if m.o.Reconfig && c != nil && c != m.committed && (c.Version >= m.committed.Version || mutant.On(mutant.ConfigGoesBack)) {
 		m.activate(activation{c, leader, c.Version})
 	}
+	if m.leader != nil && designated != m.o.ID { // learners are not told, as they would be with a commit: an election tells them
+		m.succession = nil
+		m.leader.Resign()
+	}
 }
 
 // activate puts a configuration into force. If it gives this server another role, or another leader, the present role ends, and
