@@ -41,9 +41,9 @@ func (s *Server) tryRead(ctx context.Context, serializable bool) error {
 		}
 	}
 	var read *mvcc.Read
-	var err error
-	s.Node.Read(func(state *mvcc.Store) {
+	err := s.look(func(state *mvcc.Store) (err error) {
 		read, err = state.StartRange(&pb.RangeRequest{Key: []byte{0}, KeysOnly: true, Limit: 1})
+		return err
 	})
 	if err == nil {
 		_, err = read.Finish()

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	stdlog "log"
 	"math"
 	"net"
 	"net/http"
@@ -17,6 +16,7 @@ import (
 	"go.etcd.io/etcd/api/v3/version"
 	electiongw "go.etcd.io/etcd/server/v3/etcdserver/api/v3election/v3electionpb/gw"
 	lockgw "go.etcd.io/etcd/server/v3/etcdserver/api/v3lock/v3lockpb/gw"
+	"go.uber.org/zap"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/protobuf/encoding/protojson"
@@ -51,16 +51,27 @@ func (s *Server) serveJSON() error {
 		}
 	}
 	mux := http.NewServeMux()
-	mux.Handle("/v3/", gateway)
+	mux.Handle("/v3/", s.bounded(gateway))
 	mux.HandleFunc("/version", s.serveVersion)
 	mux.HandleFunc("/metrics", s.serveMetrics)
 	s.serveHealth(mux)
-	s.web = &http.Server{
-		Handler:           open(mux),
-		ReadHeaderTimeout: headerTimeout,
-		ErrorLog:          stdlog.New(io.Discard, "", 0), // of clients' faults
+	log, err := zap.NewStdLogAt(s.Log, zap.WarnLevel)
+	if err != nil {
+		return err
 	}
+	s.web = &http.Server{Handler: open(mux), ReadHeaderTimeout: headerTimeout, ErrorLog: log}
 	return nil
+}
+
+// bounded refuses bodies that cannot be a request that gRPC takes; JSON needs a third more than bytes. Streams have no end.
+func (s *Server) bounded(next http.Handler) http.Handler {
+	limit := 2 * int64(s.MaxRequestBytes+requestOverhead)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/v3/watch" && r.URL.Path != "/v3/lease/keepalive" {
+			r.Body = http.MaxBytesReader(w, r.Body, limit)
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // open lets pages of all origins in, and those who still call the API by its name of before, as etcd does.

@@ -61,23 +61,27 @@ func (s *Server) identify(ctx context.Context) (caller, error) {
 	return caller{user, revision}, err
 }
 
+// look calls f with the state, if there is one.
+func (s *Server) look(f func(*mvcc.Store) error) error {
+	err := mvcc.ErrNoLeader
+	s.Node.Read(func(state *mvcc.Store) { err = f(state) })
+	return err
+}
+
 // read calls f with the state if the caller may have the request answered.
 func (s *Server) read(ctx context.Context, r mvcc.Message, f func(*mvcc.Store) error) error {
 	c, err := s.identify(ctx)
 	if err != nil {
 		return err
 	}
-	err = mvcc.ErrNoLeader // unless there is a state to look at
-	s.Node.Read(func(state *mvcc.Store) {
-		err = nil
+	return s.look(func(state *mvcc.Store) error {
 		if s.Authenticator != nil {
-			if err = s.Authenticator.Permit(state, c.user, c.revision, r); err != nil {
-				return
+			if err := s.Authenticator.Permit(state, c.user, c.revision, r); err != nil {
+				return err
 			}
 		}
-		err = f(state)
+		return f(state)
 	})
-	return err
 }
 
 // permit tells whether the caller may have a request answered that does not look at the state.

@@ -279,6 +279,11 @@ func TestLargeRequests(t *testing.T) {
 	if _, err := kv.Put(ctx, &pb.PutRequest{Key: []byte("k"), Value: make([]byte, 1000+512<<10)}); status.Code(err) != codes.ResourceExhausted {
 		t.Errorf("a very large request: %v", err)
 	}
+	body := fmt.Sprintf(`{"key": "%s"}`, strings.Repeat("QUFB", 1<<19))
+	resp := must[*http.Response](t)(http.Post("http://"+s.addr+"/v3/kv/put", "application/json", strings.NewReader(body)))
+	if text := must[string](t)(readAll(resp.Body)); resp.StatusCode != http.StatusBadRequest {
+		t.Errorf("a very large body: %s %s", resp.Status, text)
+	}
 	op := &pb.RequestOp{Request: &pb.RequestOp_RequestRange{RequestRange: &pb.RangeRequest{Key: []byte("k")}}}
 	if _, err := kv.Txn(ctx, &pb.TxnRequest{Success: []*pb.RequestOp{op, op, op}}); err == nil || err.Error() != rpctypes.ErrGRPCTooManyOps.Error() {
 		t.Errorf("too many operations: %v", err)

@@ -55,6 +55,7 @@ type Node struct {
 	lessor  *mvcc.Lessor
 	zxid    proto.Zxid
 	leader  proto.ServerID
+	lost    bool
 	config  *quorum.Config
 	streams map[mvcc.StreamID]*watches
 	last    mvcc.StreamID
@@ -134,6 +135,13 @@ func (n *Node) SetLeader(id proto.ServerID) {
 	n.leader = id
 }
 
+// SetLost says whether the node has lost its state and waits for another.
+func (n *Node) SetLost(lost bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.lost = lost
+}
+
 // ready says why nothing can be decided.
 func (n *Node) ready(ctx context.Context) error {
 	switch {
@@ -141,7 +149,7 @@ func (n *Node) ready(ctx context.Context) error {
 		return ctx.Err()
 	case n.failure != nil:
 		return n.failure
-	case n.leader == proto.NoServer:
+	case n.leader == proto.NoServer, n.lost:
 		return rpctypes.ErrGRPCNoLeader
 	}
 	return nil
@@ -282,7 +290,9 @@ func (n *Node) ReadPoint(ctx context.Context) error {
 func (n *Node) Read(f func(*mvcc.Store)) {
 	n.mu.RLock()
 	defer n.mu.RUnlock()
-	f(n.store)
+	if !n.lost {
+		f(n.store)
+	}
 }
 
 // Renew implements gateway.Node.
