@@ -110,8 +110,15 @@ func (x *trip) do(w *wire, op proto.OpCode, body record) {
 	x.ok(err)
 }
 
-// populate writes nodes of every kind.
+// populate writes nodes of every kind, and then as much as write does.
 func (x *trip) populate() {
+	x.t.Helper()
+	x.fill()
+	x.write()
+}
+
+// fill writes nodes of every kind.
+func (x *trip) fill() {
 	x.t.Helper()
 	x.admin = x.session("admin")
 	x.ok(x.admin.auth("digest", "super:test"))
@@ -149,7 +156,8 @@ func (x *trip) populate() {
 	x.ok(err)
 	x.create(gone, "/gone", "g", proto.Ephemeral, openACL)
 	x.do(gone, proto.OpCloseSession, nil)
-	x.write()
+	x.want, err = dump(x.admin)
+	x.ok(err)
 }
 
 // write makes more changes of every kind, failures among them, enough for a snapshot and a new log.

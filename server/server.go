@@ -277,7 +277,7 @@ func (s *Server) restore(fsys vfs.FS) (disk replica.Disk, err error) {
 		return disk, err
 	}
 	if member {
-		if err := s.readEpochs(&disk); err != nil {
+		if disk.AcceptedEpoch, disk.CurrentEpoch, err = readEpochs(s.store, s.cfg.DataDir, s.rep.Applied().Epoch()); err != nil {
 			return disk, err
 		}
 		disk.Lost = lost || info.LastZxid < 0
@@ -322,21 +322,20 @@ func (s *Server) restoreEtcd(info storage.Restored) (lost bool, err error) {
 }
 
 // readEpochs reads the epoch files. Without them, the epochs are that of the last transaction (spec 8.7).
-func (s *Server) readEpochs(disk *replica.Disk) (err error) {
-	last := s.rep.Applied().Epoch()
-	if disk.AcceptedEpoch, err = orEpoch(s.store.AcceptedEpoch, last); err != nil {
-		return err
+func readEpochs(store *storage.Store, dataDir string, last proto.Epoch) (accepted, current proto.Epoch, err error) {
+	if accepted, err = orEpoch(store.AcceptedEpoch, last); err != nil {
+		return 0, 0, err
 	}
-	if disk.CurrentEpoch, err = orEpoch(s.store.CurrentEpoch, last); err != nil {
-		return err
+	if current, err = orEpoch(store.CurrentEpoch, last); err != nil {
+		return 0, 0, err
 	}
 	// The history of an epoch becomes durable before the epoch does.
-	disk.CurrentEpoch = max(disk.CurrentEpoch, last)
-	if disk.AcceptedEpoch < disk.CurrentEpoch {
-		return fmt.Errorf("%s: acceptedEpoch is %d and currentEpoch %d: it cannot be less; the directory is damaged, or was put together from several servers' files",
-			versionDir(s.cfg.DataDir), disk.AcceptedEpoch, disk.CurrentEpoch)
+	current = max(current, last)
+	if accepted < current {
+		return 0, 0, fmt.Errorf("%s: acceptedEpoch is %d and currentEpoch %d: it cannot be less; the directory is damaged, or was put together from several servers' files",
+			versionDir(dataDir), accepted, current)
 	}
-	return nil
+	return accepted, current, nil
 }
 
 func orEpoch(read func() (proto.Epoch, error), otherwise proto.Epoch) (proto.Epoch, error) {

@@ -57,7 +57,8 @@ func serveLab(ctx context.Context, listen string, out io.Writer) error {
 	case err = <-done:
 	case <-ctx.Done():
 		// Pages that are open have nothing to lose.
-		err = errors.Join(server.Close(), <-done)
+		err = server.Close()
+		<-done
 	}
 	if errors.Is(err, http.ErrServerClosed) {
 		return nil

@@ -18,7 +18,7 @@ and the other started on the same data directory.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &exitError{exitInvalid, usageError{cmd, err}}
 	})
-	root.AddCommand(newServerCommand(), newEnsembleCommand(), newConfigCommand(), newTxnlogCommand(), newSnapshotCommand(), newStatusCommand(), newVersionCommand())
+	root.AddCommand(newServerCommand(), newEnsembleCommand(), newConfigCommand(), newTxnlogCommand(), newSnapshotCommand(), newDatadirCommand(), newStatusCommand(), newVersionCommand())
 	root.AddCommand(newCLICommand())
 	root.AddCommand(newCopyCommand(), newSimCommand())
 	root.AddCommand(newLabCommand())
