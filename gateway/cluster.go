@@ -54,7 +54,7 @@ func (s *clusterServer) MemberAdd(ctx context.Context, r *pb.MemberAddRequest) (
 		return nil, err
 	}
 	config := s.Node.Status().Config
-	added := quorum.Member{ID: 1, Observer: r.IsLearner}
+	added := quorum.Member{ID: serverID(s.member) + 1, Observer: r.IsLearner}
 	if config != nil {
 		for _, m := range config.Members {
 			added.ID = max(added.ID, m.ID+1)

@@ -28,8 +28,8 @@ type watchStream struct {
 
 	// mu lets one goroutine send at a time, and guards what follows.
 	mu       sync.Mutex
-	asked    int // creations passed on
-	answered int // of those
+	asked    int // creations
+	answered int // of those, refusals included
 	refusals []refusal
 	over     bool // nothing may be sent any more
 }
@@ -37,7 +37,7 @@ type watchStream struct {
 // refusal is the answer to a creation that was not passed on. It must go out in its turn: clients take the answers to
 // their creations in order.
 type refusal struct {
-	after  int // so many answers to others
+	after  int // so many answers to creations
 	reason string
 }
 
@@ -74,15 +74,17 @@ func (ws *watchStream) receive() error {
 		if err != nil {
 			return err
 		}
+		// While the client takes no answers, it has no more questions answered: they would pile up.
+		ws.mu.Lock()
+		if _, ok := r.RequestUnion.(*pb.WatchRequest_CreateRequest); ok {
+			ws.asked++
+		}
+		ws.mu.Unlock()
 		switch u := r.RequestUnion.(type) {
 		case *pb.WatchRequest_CreateRequest:
-			if u.CreateRequest != nil {
-				err = ws.create(u.CreateRequest)
-			}
+			err = ws.create(u.CreateRequest)
 		case *pb.WatchRequest_CancelRequest:
-			if u.CancelRequest != nil {
-				ws.watches.Cancel(u.CancelRequest.WatchId)
-			}
+			ws.watches.Cancel(u.CancelRequest.WatchId)
 		case *pb.WatchRequest_ProgressRequest:
 			ws.watches.Progress()
 		}
@@ -100,23 +102,20 @@ func (ws *watchStream) create(r *pb.WatchCreateRequest) error {
 	if err := ws.permit(ws.stream.Context(), r); err != nil && r.StartRevision >= 0 {
 		return ws.refuse(err)
 	}
-	ws.mu.Lock()
-	ws.asked++
-	ws.mu.Unlock()
 	ws.watches.Create(r)
 	return nil
 }
 
-// refuse answers a creation that the client has no right to.
+// refuse answers a creation that the client has no right to. It returns other errors.
 func (ws *watchStream) refuse(why error) error {
 	switch why {
-	case rpctypes.ErrGRPCInvalidAuthToken, rpctypes.ErrGRPCAuthOldRevision, rpctypes.ErrGRPCUserEmpty:
+	case rpctypes.ErrGRPCPermissionDenied, rpctypes.ErrGRPCInvalidAuthToken, rpctypes.ErrGRPCAuthOldRevision, rpctypes.ErrGRPCUserEmpty:
 	default:
-		why = rpctypes.ErrGRPCPermissionDenied
+		return why
 	}
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
-	ws.refusals = append(ws.refusals, refusal{ws.asked, why.Error()})
+	ws.refusals = append(ws.refusals, refusal{ws.asked - 1, why.Error()})
 	return ws.sendRefusals()
 }
 
@@ -127,6 +126,7 @@ func (ws *watchStream) sendRefusals() error {
 			Header: ws.header(), WatchId: mvcc.NoWatch, Created: true, Canceled: true, CancelReason: ws.refusals[0].reason,
 		}
 		ws.refusals = ws.refusals[1:]
+		ws.answered++
 		if err := ws.stream.Send(r); err != nil {
 			return err
 		}
