@@ -20,6 +20,7 @@ import (
 	"go.etcd.io/etcd/server/v3/etcdserver/api/v3lock/v3lockpb"
 	"google.golang.org/grpc/codes"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/metadata"
 	reflectionpb "google.golang.org/grpc/reflection/grpc_reflection_v1"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
@@ -73,6 +74,49 @@ func TestLocks(t *testing.T) {
 	_, err := elections.Leader(ctx, &v3electionpb.LeaderRequest{Name: []byte("e")})
 	if status.Convert(err).Message() != "election: no leader" {
 		t.Errorf("leader after resigning: %v", err)
+	}
+}
+
+// TestLocksOfUsers has users wait for locks at the same time who may not see one another's keys: each waits in its own name.
+func TestLocksOfUsers(t *testing.T) {
+	s := start(t, gatewaytest.Options{}, gateway.Options{Authenticator: denying{}})
+	conn, ctx := s.dial(t), soon(t)
+	leases, locks := pb.NewLeaseClient(conn), v3lockpb.NewLockClient(conn)
+	var held [][]byte
+	waiting := make(chan error)
+	for _, user := range []string{"u", "v"} {
+		ctx := metadata.AppendToOutgoingContext(ctx, "token", user)
+		lock := func() (*v3lockpb.LockResponse, error) {
+			lease, err := leases.LeaseGrant(ctx, &pb.LeaseGrantRequest{TTL: 60})
+			if err != nil {
+				return nil, err
+			}
+			return locks.Lock(ctx, &v3lockpb.LockRequest{Name: []byte(user), Lease: lease.ID})
+		}
+		held = append(held, must[*v3lockpb.LockResponse](t)(lock()).Key)
+		go func() {
+			_, err := lock()
+			waiting <- err
+		}()
+	}
+	for s.node.Status().Watches < 2 {
+		select {
+		case err := <-waiting:
+			t.Fatalf("does not wait: %v", err)
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+	for i, key := range held {
+		ctx := metadata.AppendToOutgoingContext(ctx, "token", string("uv"[i]))
+		must[*v3lockpb.UnlockResponse](t)(locks.Unlock(ctx, &v3lockpb.UnlockRequest{Key: key}))
+	}
+	for range held {
+		if err := <-waiting; err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := locks.Lock(ctx, &v3lockpb.LockRequest{Name: []byte("u"), Lease: 1}); err == nil {
+		t.Error("nobody has a lock")
 	}
 }
 

@@ -57,8 +57,7 @@ func serveLab(ctx context.Context, listen string, out io.Writer) error {
 	case err = <-done:
 	case <-ctx.Done():
 		// Pages that are open have nothing to lose.
-		err = server.Close()
-		<-done
+		err = errors.Join(server.Close(), <-done)
 	}
 	if errors.Is(err, http.ErrServerClosed) {
 		return nil

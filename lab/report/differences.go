@@ -12,6 +12,8 @@ import (
 // Difference is a sentence about what sets the protocols apart in a scenario, made of numbers that were measured.
 type Difference struct {
 	Text string
+	// Drawn says that it is about the runs that are drawn, and not about many seeds.
+	Drawn bool
 	// Show is the part of the drawn runs in which it can be seen; zero if there is none.
 	Show Window
 }
@@ -72,6 +74,9 @@ func Differences(runs []lab.Run, series []lab.Series) []Difference {
 		if same(values) {
 			alike = append(alike, strings.ToLower(title)+" ("+quantity(values[0].stat.Median, values[0].stat.Unit)+")")
 			continue
+		}
+		if reads, _ := valuesOf(series, "reads"); slices.ContainsFunc(reads, func(v value) bool { return v.stat.Max > 0 }) {
+			w.less = "" // messages that confirm reads count, too
 		}
 		ds = append(ds, Difference{Text: compare(w.measureWords, values)})
 	}
@@ -174,8 +179,9 @@ func phaseSentences(runs []lab.Run) []Difference {
 		}
 		from, to := all[last].From, all[len(all)-1].To
 		ds = append(ds, Difference{
-			Text: fmt.Sprintf("In the run drawn here %s is without a leader that can commit for %s: %s.", protocolName(r.Protocol), span(float64(to-from)), list(parts)),
-			Show: around(from, to, r.Duration),
+			Drawn: true,
+			Text:  fmt.Sprintf("In the run drawn here %s is without a leader that can commit for %s: %s.", protocolName(r.Protocol), span(float64(to-from)), list(parts)),
+			Show:  around(from, to, r.Duration),
 		})
 	}
 	return ds
@@ -230,7 +236,7 @@ func fateSentence(runs []lab.Run) []Difference {
 	if len(parts) == 0 {
 		return nil
 	}
-	return []Difference{{Text: "Under way when the first server went down (or, if none did, the first link) in the runs drawn here: " + strings.Join(parts, "; ") + "."}}
+	return []Difference{{Drawn: true, Text: "Under way when the first server went down (or, if none did, the first link) in the runs drawn here: " + strings.Join(parts, "; ") + "."}}
 }
 
 // InFlight are the writes of a run that were sent and neither answered nor given up when the first server crashed or, if none did, the first
@@ -273,5 +279,5 @@ func syncSentence(runs []lab.Run) []Difference {
 	if len(parts) == 0 {
 		return nil
 	}
-	return []Difference{{Text: "How histories were made equal in the runs drawn here: " + strings.Join(parts, "; ") + "."}}
+	return []Difference{{Drawn: true, Text: "How histories were made equal in the runs drawn here: " + strings.Join(parts, "; ") + "."}}
 }

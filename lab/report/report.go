@@ -122,8 +122,8 @@ type scenario struct {
 	Name, Title, About string
 	Seeds              int
 	Servers            int
-	Columns            []string // the protocols of the table
-	Differences        []Difference
+	Columns            []string     // the protocols of the table
+	Seen, Measured     []Difference // in the runs drawn; over many seeds
 	Table              []row
 	Zero               []string // titles of measures that are 0 everywhere
 	Fates              []fateTable
@@ -215,7 +215,14 @@ func scenarios(runs []lab.Run, series []lab.Series) []string {
 func newScenario(name string, runs []lab.Run, series []lab.Series) (scenario, error) {
 	runs = slices.DeleteFunc(slices.Clone(runs), func(r lab.Run) bool { return r.Scenario != name })
 	series = slices.DeleteFunc(slices.Clone(series), func(s lab.Series) bool { return s.Scenario != name })
-	s := scenario{Name: name, Title: name, Differences: Differences(runs, series)}
+	s := scenario{Name: name, Title: name}
+	for _, d := range Differences(runs, series) {
+		if d.Drawn {
+			s.Seen = append(s.Seen, d)
+		} else {
+			s.Measured = append(s.Measured, d)
+		}
+	}
 	for _, one := range series {
 		s.Title, s.Servers, s.Seeds = one.Title, one.Servers, max(s.Seeds, one.Seeds)
 		s.Columns = append(s.Columns, one.Protocol)
@@ -382,26 +389,18 @@ func overview(all []scenario, series []lab.Series) (titles []string, rows []over
 // paragraph is a piece of text, perhaps with a word in front that says what it is about.
 type paragraph struct{ Head, Text string }
 
-// paragraphs are what empty lines divide, or a line that begins with a word and a colon.
+// paragraphs are what empty lines divide, with the word or two that a paragraph may begin with, up to a full stop or colon, apart.
 func paragraphs(text string) []paragraph {
 	var ps []paragraph
-	fresh := true
-	for line := range strings.Lines(text) {
-		line = strings.TrimSpace(line)
-		head, rest, ok := strings.Cut(line, ": ")
-		ok = ok && len(strings.Fields(head)) <= 2 && head[0] >= 'A' && head[0] <= 'Z'
-		switch {
-		case line == "":
-			fresh = true
-			continue
-		case ok:
-			ps = append(ps, paragraph{head, rest})
-		case fresh:
-			ps = append(ps, paragraph{"", line})
-		default:
-			ps[len(ps)-1].Text += " " + line
+	for _, p := range strings.Split(strings.TrimSpace(text), "\n\n") {
+		p = strings.Join(strings.Fields(p), " ")
+		head := ""
+		if end := strings.IndexAny(p, ".:"); end > 0 && strings.Count(p[:end], " ") < 2 && strings.HasPrefix(p[end+1:], " ") {
+			head, p = p[:end], p[end+2:]
 		}
-		fresh = false
+		if p != "" {
+			ps = append(ps, paragraph{head, p})
+		}
 	}
 	return ps
 }

@@ -163,8 +163,8 @@ func TestUnits(t *testing.T) {
 }
 
 func TestParagraphs(t *testing.T) {
-	got := paragraphs("Network: fast\nand fair.\nDisk: slow.\n\nClients wait: yes they do, at length.\n")
-	want := []paragraph{{"Network", "fast and fair."}, {"Disk", "slow."}, {"Clients wait", "yes they do, at length."}}
+	got := paragraphs("\nNetwork. Fast\nand fair.\n\nRound trips: two.\n\nClients wait for a while. And then.\n")
+	want := []paragraph{{"Network", "Fast and fair."}, {"Round trips", "two."}, {"", "Clients wait for a while. And then."}}
 	if len(got) != len(want) || got[0] != want[0] || got[1] != want[1] || got[2] != want[2] {
 		t.Errorf("paragraphs %q, expected %q", got, want)
 	}

@@ -166,9 +166,9 @@ lab.Diagram = class {
     this.frame = requestAnimationFrame(() => { this.frame = 0; this.paint(); });
   }
 
-  // paint draws everything now. scale is the canvas's pixels to one of CSS.
-  paint(scale = window.devicePixelRatio || 1) {
-    const theme = lab.theme(this.element), width = Math.max(320, this.element.clientWidth - 2);
+  // paint draws everything now. scale is the canvas's pixels to one of CSS; width is that of the drawing, which the page may shrink.
+  paint(scale = window.devicePixelRatio || 1, width = Math.max(320, this.element.clientWidth - 2)) {
+    const theme = lab.theme(this.element);
     let y = axisHeight;
     for (const p of this.panels) {
       if (p.folded) continue;

@@ -32,6 +32,6 @@ lab.ready = (async () => {
     document.documentElement.dataset.drawn = "all";
   };
   if (window.requestIdleCallback) requestIdleCallback(rest, {timeout: 4000}); else setTimeout(rest, 1000);
-  addEventListener("beforeprint", () => { for (const d of lab.diagrams.values()) d?.paint(2); });
+  addEventListener("beforeprint", () => { for (const d of lab.diagrams.values()) d?.paint(3, 860); });
   addEventListener("afterprint", () => { for (const d of lab.diagrams.values()) d?.draw(); });
 })();
