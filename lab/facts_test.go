@@ -162,6 +162,7 @@ func TestCatchUp(t *testing.T) {
 			between(t, r, "snapshots", r.Measures.Snaps, 1, 2)
 		} else {
 			between(t, r, "snapshots", r.Measures.Snaps, 0, 0)
+			between(t, r, "rejected appends", r.Measures.Probes, 1, 5)
 		}
 	})
 }
