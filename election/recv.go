@@ -66,12 +66,11 @@ func (e *Election) countEarly(now proto.Millis) {
 	}
 }
 
-// consents says whether to answer a candidacy with consent: a server that is no member, as far as it knows, may be a voter of a
+// consents says whether to answer a candidacy with consent: a server that is no voter, as far as it knows, may be one of a
 // configuration that is pending elsewhere, and then there is no leader without it. To those who do not count it a voter its
 // voice means nothing.
 func (e *Election) consents(n *proto.Notification) bool {
-	return e.state == proto.Looking && n.State == proto.Looking && n.Leader != proto.NoServer && e.takesPart() &&
-		e.committed.Member(e.id) == nil && !e.voters.Has(e.id)
+	return e.state == proto.Looking && n.State == proto.Looking && n.Leader != proto.NoServer && e.takesPart() && !e.voters.Has(e.id)
 }
 
 // tellOutsider answers an observer, or a server that is no member: it wants to know and has no say. Unlike Apache's

@@ -39,8 +39,13 @@ const (
 // FOLLOWERINFO, OBSERVERINFO and LEADERINFO, where its servers do not look.
 type Extensions uint32
 
-// ExtEtcd says that a server applies transactions of the etcd API.
-const ExtEtcd Extensions = 1 << 0
+const (
+	// ExtEtcd says that a server applies transactions of the etcd API.
+	ExtEtcd Extensions = 1 << iota
+	// ExtDurable says that a server's history is durable when it acknowledges NEWLEADER, as an observer too. ZooKeeper's observers keep a
+	// log only if they are told to.
+	ExtDurable
+)
 
 const (
 	extensionMagic  int32 = 0x7a656275 // "zebu"

@@ -364,10 +364,11 @@ func (m *Member) refuseObservers() {
 
 // ownExtensions is what this server can do.
 func (m *Member) ownExtensions() proto.Extensions {
+	ext := proto.ExtDurable
 	if m.r.opt.Etcd {
-		return proto.ExtEtcd
+		ext |= proto.ExtEtcd
 	}
-	return 0
+	return ext
 }
 
 // SharesEtcd says whether another server has said that it has an etcd key space, as this one has.

@@ -32,6 +32,7 @@ func (l *Leader) recvInfo(p *peer, in *proto.QuorumPacket) error {
 		return errors.New("zab: epochs are used up")
 	}
 	p.observer = in.Type == proto.PacketObserverInfo
+	p.durable = !p.observer || proto.PacketExtensions(in)&proto.ExtDurable != 0
 	p.phase = introduced
 	switch l.phase {
 	case choosing:

@@ -25,6 +25,7 @@ type peer struct {
 	id       proto.ServerID
 	phase    peerPhase
 	observer bool
+	durable  bool       // what it acknowledges is on its disk, even if it is an observer
 	last     proto.Zxid // of its history
 	snap     bool       // is or was synchronised by a snapshot
 	sending  bool       // a snapshot is under way

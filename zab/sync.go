@@ -200,12 +200,15 @@ func (l *Leader) recvAck(p *peer, z proto.Zxid) error {
 	return l.acknowledge(p, z)
 }
 
-// welcome counts a learner that has made the epoch's history its own.
+// welcome counts a learner that has made the epoch's history its own. It may come as an observer and be a voter of a
+// configuration that nobody but its proposer has noted: with that its acknowledgement counts as a voter's.
 func (l *Leader) welcome(p *peer) {
 	p.synced = true
 	p.since = l.now
-	if !p.observer {
+	if p.durable {
 		l.synced.Add(p.id)
+	}
+	if !p.observer {
 		if !mutant.On(mutant.OracleWordKept) {
 			l.word = unasked
 		}
