@@ -185,21 +185,20 @@ func (t *tally) waits(w *world) {
 	t.waiting++
 }
 
-func (t *tally) answered(w *world) {
+func (t *tally) acked(w *world, took Micros) {
+	t.ackCount++
+	t.ackLat = append(t.ackLat, took)
 	t.longest = max(t.longest, w.now-t.waitingFrom)
 	t.waitingFrom = w.now
 	t.waiting--
 }
 
-func (t *tally) acked(w *world, took Micros) {
-	t.ackCount++
-	t.ackLat = append(t.ackLat, took)
-	t.answered(w)
-}
-
+// failed notes a write that is given up, which is no answer.
 func (t *tally) failed(w *world) {
 	t.failCount++
-	t.answered(w)
+	if t.waiting--; t.waiting == 0 {
+		t.longest = max(t.longest, w.now-t.waitingFrom)
+	}
 }
 
 func (t *tally) read(_ *world, took Micros, stale bool) {

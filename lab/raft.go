@@ -366,7 +366,10 @@ func (n *raftNode) persist(m *raftpb.Message) {
 		old, _ := n.d.Entries(from, end+1, 1<<40)
 		for i := range old {
 			e := &old[i]
-			why := fmt.Sprintf("an append by server %d, the leader of term %d, took its place", n.lead, n.term)
+			why := fmt.Sprintf("an append by the leader of term %d took its place", n.term)
+			if n.lead != 0 {
+				why = fmt.Sprintf("an append by server %d, the leader of term %d, took its place", n.lead, n.term)
+			}
 			if i < len(m.Entries) && m.Entries[i].Term == e.Term {
 				continue
 			}
