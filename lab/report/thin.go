@@ -2,13 +2,14 @@ package report
 
 import (
 	"cmp"
+	"math"
 	"slices"
 
 	"zebu/lab"
 )
 
 // drawnEvents is how many events of a run a page carries at most, about: twenty scenarios make a page of a megabyte then.
-const drawnEvents = 3500
+const drawnEvents = 3200
 
 // routine are the events that thin may leave out, where nothing but the usual happens.
 var routine = map[lab.Kind]bool{
@@ -32,8 +33,13 @@ func isRoutine(events []lab.Event, i int) bool {
 // thin leaves routine out of a run that has more events than limit, and returns the parts of its time where it has. What remains is the time
 // around all that is not routine, as much of it as there is room for, and the phases without a leader.
 func thin(r lab.Run, phases []Phase, limit int) (lab.Run, []Window) {
+	var gaps []Window
+	if r.SkipFrom < r.SkipUntil {
+		r.Events = paired(r)
+		gaps = append(gaps, Window{r.SkipFrom, r.SkipUntil})
+	}
 	if len(r.Events) <= limit {
-		return r, nil
+		return r, gaps
 	}
 	kept := keep(r, phases, limit)
 	inside := func(t lab.Micros) bool {
@@ -45,7 +51,6 @@ func thin(r lab.Run, phases []Phase, limit int) (lab.Run, []Window) {
 		usual := c.OK && c.Stale == 0 && c.Tries <= 1
 		return usual && !inside(c.Sent) && !inside(c.Done)
 	})
-	var gaps []Window
 	from := lab.Micros(0)
 	for _, w := range append(kept, Window{r.Duration, r.Duration}) {
 		if w.From > from {
@@ -53,7 +58,26 @@ func thin(r lab.Run, phases []Phase, limit int) (lab.Run, []Window) {
 		}
 		from = w.To
 	}
-	return r, gaps
+	return r, united(gaps)
+}
+
+// united are windows in order, those that overlap made one.
+func united(ws []Window) []Window {
+	slices.SortFunc(ws, func(a, b Window) int { return cmp.Compare(a.From, b.From) })
+	return windows(ws, 0, math.MaxInt64)
+}
+
+// paired are the events of a run of which a part was not recorded, without the messages of which one end falls into that part.
+func paired(r lab.Run) []lab.Event {
+	ends := map[int64]int{}
+	for _, e := range r.Events {
+		if e.Kind == lab.Send || e.Kind == lab.Recv || e.Kind == lab.Lost {
+			ends[e.Msg]++
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(r.Events), func(e lab.Event) bool {
+		return ends[e.Msg] == 1 && (e.Kind == lab.Send && e.At < r.SkipFrom || e.Kind == lab.Recv || e.Kind == lab.Lost)
+	})
 }
 
 // keep are the parts of a run to be kept: with the widest margins around what is not routine that keep the number of events below limit.
