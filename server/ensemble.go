@@ -457,7 +457,7 @@ func (e *ensemble) install(img *replica.Image, staged *space) error {
 		return err
 	}
 	if staged != nil {
-		return e.s.etcd.setCurrent(staged)
+		return e.s.etcd.setCurrent(staged, img.Zxid())
 	}
 	return nil
 }

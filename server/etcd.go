@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -119,15 +118,16 @@ func (e *etcd) open(dir string) (*space, error) {
 }
 
 // restore opens the key space that belongs to the snapshots and logs, and gives it to the replica. It is synced before each
-// snapshot, so that the logs behind the snapshot have all that it may miss: if they have not, the error wraps errSpaceLost.
+// snapshot, so that the logs behind the snapshot have all that it may miss. The error wraps errSpaceLost if it has
+// less than it had.
 func (e *etcd) restore(info storage.Restored) error {
-	name, err := os.ReadFile(filepath.Join(e.root, currentName))
+	current, synced, err := e.current()
 	var p *space
 	switch {
 	case errors.Is(err, os.ErrNotExist):
 		p, err = e.first(info)
 	case err == nil:
-		p, err = e.find(filepath.Join(e.root, strings.TrimSpace(string(name))), info.SnapshotZxid)
+		p, err = e.find(current, synced, info.SnapshotZxid)
 	}
 	if err != nil {
 		return err
@@ -139,6 +139,20 @@ func (e *etcd) restore(info storage.Restored) error {
 	e.s.rep.AttachEtcd(p.store)
 	e.space = p
 	return e.removeOthers()
+}
+
+// current reads which directory is in use, and up to which zxid it was synced.
+func (e *etcd) current() (dir string, synced proto.Zxid, err error) {
+	path := filepath.Join(e.root, currentName)
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return "", 0, err
+	}
+	var name string
+	if _, err := fmt.Sscanf(string(text), "%s %x", &name, &synced); err != nil || filepath.Base(name) != name {
+		return "", 0, fmt.Errorf("%s: %q: expected the name of a directory and a zxid", path, text)
+	}
+	return filepath.Join(e.root, name), synced, nil
 }
 
 // first begins with an empty key space: no server without one has ever taken an etcd transaction.
@@ -157,15 +171,16 @@ func (e *etcd) first(info storage.Restored) (*space, error) {
 	return p, nil
 }
 
-// find opens the current key space. If that has not seen a snapshot, the snapshot came from a leader, and the server ended before it had made
-// the key space that came along the current one: that has seen exactly the snapshot.
-func (e *etcd) find(current string, snapshot proto.Zxid) (*space, error) {
+// find opens the current key space. A snapshot that it has not seen was written by a server without one, who can have taken no etcd
+// transactions; or it came from a leader, and this server ended before it had made the key space that came along the current
+// one: that has seen exactly the snapshot.
+func (e *etcd) find(current string, synced, snapshot proto.Zxid) (*space, error) {
 	p, err := e.openOld(current)
-	if err == nil && p.store.Applied() < snapshot {
-		err = fmt.Errorf("%w: %s ends at %v, and the snapshot is of %v", errSpaceLost, current, p.store.Applied(), snapshot)
+	if err == nil && p.store.Applied() < synced {
+		err = fmt.Errorf("%w: %s ends at %v, and was synced at %v", errSpaceLost, current, p.store.Applied(), synced)
 		err = errors.Join(err, p.close())
 	}
-	if !errors.Is(err, errSpaceLost) {
+	if err == nil && p.store.Applied() >= snapshot || err != nil && !errors.Is(err, errSpaceLost) {
 		return p, err
 	}
 	dirs, _ := filepath.Glob(filepath.Join(e.root, strconv.FormatUint(uint64(max(0, snapshot)), 16)+"*"))
@@ -173,19 +188,19 @@ func (e *etcd) find(current string, snapshot proto.Zxid) (*space, error) {
 		if dir == current {
 			continue
 		}
-		p, otherErr := e.openOld(dir)
-		if otherErr == nil && p.store.Applied() == snapshot {
-			if err := e.setCurrent(p); err != nil {
-				return nil, errors.Join(err, p.close())
+		if other, otherErr := e.openOld(dir); otherErr == nil && other.store.Applied() == snapshot {
+			if err == nil {
+				otherErr = p.close()
 			}
-			return p, nil
+			return other, errors.Join(otherErr, e.setCurrent(other, snapshot))
+		} else if otherErr == nil {
+			err = errors.Join(err, other.close())
 		}
-		if otherErr == nil {
-			otherErr = p.close()
-		}
-		err = errors.Join(err, otherErr)
 	}
-	return nil, err
+	if err == nil {
+		p.store.Advance(snapshot)
+	}
+	return p, err
 }
 
 // openOld opens a directory that is there. The error wraps errSpaceLost if it is not, or is damaged.
@@ -205,7 +220,7 @@ func (e *etcd) begin(p *space) error {
 	if err := p.sync(); err != nil {
 		return err
 	}
-	return e.setCurrent(p)
+	return e.setCurrent(p, p.store.Applied())
 }
 
 // sync makes all durable. Nobody else uses the space.
@@ -217,13 +232,14 @@ func (p *space) sync() error {
 	return err
 }
 
-func (e *etcd) setCurrent(p *space) error {
+// setCurrent makes a directory the one in use, as it was synced.
+func (e *etcd) setCurrent(p *space, synced proto.Zxid) error {
 	path := filepath.Join(e.root, currentName)
 	f, err := os.OpenFile(path+".new", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o644)
 	if err != nil {
 		return err
 	}
-	_, err = f.WriteString(filepath.Base(p.dir) + "\n")
+	_, err = fmt.Fprintf(f, "%s %x\n", filepath.Base(p.dir), uint64(synced))
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return err
 	}
@@ -264,7 +280,7 @@ func (e *etcd) confirmAll() error {
 			return err
 		}
 	}
-	return e.space.sync() // a snapshot may follow
+	return e.begin(e.space) // a snapshot may follow
 }
 
 // create makes an empty directory for the state at a zxid, beside the others.
@@ -405,7 +421,10 @@ func (e *etcd) sync() error {
 		return nil
 	}
 	e.mark(p.store.TakeMark(), func() {
-		_, err := p.backend.Sync()
+		synced, err := p.backend.Sync()
+		if err == nil {
+			err = e.setCurrent(p, synced)
+		}
 		done <- err
 	})
 	e.s.state.Unlock()
