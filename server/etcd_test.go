@@ -1,0 +1,166 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.uber.org/zap/zaptest"
+
+	"zebu/conf"
+	"zebu/mvcc"
+	"zebu/proto"
+)
+
+func etcdConfig(t *testing.T) *conf.Config {
+	c := testConfig(t)
+	c.Etcd.Addr = conf.Address("127.0.0.1", 0)
+	return c
+}
+
+func (s *Server) mustPut(t *testing.T, key, value string) int64 {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	res, err := s.Propose(ctx, mvcc.NewRecord(&pb.PutRequest{Key: []byte(key), Value: []byte(value)}))
+	if err = errors.Join(err, res.Err); err != nil {
+		t.Fatal(err)
+	}
+	return res.Revision
+}
+
+// etcdDump is the state of the key space in one line.
+func (s *Server) etcdDump(t *testing.T) (text string) {
+	t.Helper()
+	s.Read(func(store *mvcc.Store) {
+		resp, err := store.Range(&pb.RangeRequest{Key: []byte{0}, RangeEnd: []byte{0}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, kv := range resp.Kvs {
+			text += fmt.Sprintf("%s=%s@%d ", kv.Key, kv.Value, kv.ModRevision)
+		}
+		text += fmt.Sprintf("revision %d, %d leases", resp.Header.Revision, store.NumLeases())
+	})
+	return text
+}
+
+func TestEtcdRestart(t *testing.T) {
+	cfg := etcdConfig(t)
+	cfg.Snapshot.Count = 20
+	want := ""
+	for round := range 4 {
+		s, stop := startServer(t, cfg)
+		if got := s.etcdDump(t); want != "" && got != want {
+			t.Errorf("round %d: %s, expected %s", round, got, want)
+		}
+		c := newClient(t, s)
+		for i := range 15 { // znodes and keys take turns in the log
+			s.mustPut(t, fmt.Sprintf("k%d", i), fmt.Sprint(round))
+			c.must(int32(i+1), proto.OpCreate, createReq(fmt.Sprintf("/%d-%d", round, i), 0))
+		}
+		res, err := s.Propose(t.Context(), mvcc.NewRecord(&pb.LeaseGrantRequest{TTL: 1000}))
+		if err != nil || res.Err != nil {
+			t.Fatal(err, res.Err)
+		}
+		want = s.etcdDump(t)
+		if err := stop(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestEtcdLost takes the key space away, or puts an older one in its place: a standalone server does not go on without it.
+func TestEtcdLost(t *testing.T) {
+	for name, damage := range map[string]func(root string) error{
+		"gone": func(root string) error { return os.RemoveAll(filepath.Join(root, "0")) },
+		"older": func(root string) error {
+			if err := os.RemoveAll(filepath.Join(root, "0")); err != nil {
+				return err
+			}
+			return os.CopyFS(filepath.Join(root, "0"), os.DirFS(filepath.Join(root, "older")))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg := etcdConfig(t)
+			s, stop := startServer(t, cfg)
+			root := s.etcd.root
+			if err := stop(); err != nil {
+				t.Fatal(err)
+			}
+			older := filepath.Join(t.TempDir(), "older")
+			if err := os.CopyFS(older, os.DirFS(filepath.Join(root, "0"))); err != nil {
+				t.Fatal(err)
+			}
+			s, stop = startServer(t, cfg)
+			s.mustPut(t, "k", "v")
+			if err := s.etcd.sync(); err != nil {
+				t.Fatal(err)
+			}
+			if err := stop(); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.CopyFS(filepath.Join(root, "older"), os.DirFS(older)); err != nil {
+				t.Fatal(err)
+			}
+			if err := damage(root); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := New(Options{Config: cfg, Log: zaptest.NewLogger(t)}); !errors.Is(err, errSpaceLost) {
+				t.Errorf("start: %v", err)
+			}
+		})
+	}
+}
+
+// TestEtcdNeedsItsPort starts a server without the etcd API on a log with etcd transactions.
+func TestEtcdNeedsItsPort(t *testing.T) {
+	cfg := etcdConfig(t)
+	s, stop := startServer(t, cfg)
+	s.mustPut(t, "k", "v")
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	cfg.Etcd = conf.Etcd{}
+	if _, err := New(Options{Config: cfg, Log: zaptest.NewLogger(t)}); err == nil || !strings.Contains(err.Error(), "etcd.clientPort") {
+		t.Errorf("start: %v", err)
+	}
+}
+
+// TestEtcdWatch follows a key space while it changes, from the past on, with a stream that falls behind.
+func TestEtcdWatch(t *testing.T) {
+	s, _ := startServer(t, etcdConfig(t))
+	const n = 3 * maxDeliveries
+	for i := range n / 3 {
+		s.mustPut(t, "k", fmt.Sprint(i))
+	}
+	w := s.OpenWatches()
+	defer w.Close()
+	w.Create(&pb.WatchCreateRequest{Key: []byte("k"), StartRevision: 2})
+	for i := n / 3; i < n; i++ {
+		s.mustPut(t, "k", fmt.Sprint(i))
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	next := int64(2)
+	for next < n+2 {
+		out, err := w.Next(ctx)
+		if err != nil {
+			t.Fatalf("after revision %d: %v", next-1, err)
+		}
+		for _, d := range out {
+			for _, e := range d.Events {
+				if e.Kv.ModRevision != next {
+					t.Fatalf("revision %d, expected %d", e.Kv.ModRevision, next)
+				}
+				next++
+			}
+		}
+	}
+}
