@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"slices"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
@@ -139,9 +140,15 @@ func (s *Server) put(ctx context.Context, r mvcc.Record) (mvcc.Result, error) {
 // hasRoom checks the quota before a request is proposed. When there is no more room, an alarm says so to the whole ensemble.
 func (s *Server) hasRoom(ctx context.Context, request mvcc.Message) error {
 	var err error
-	s.Node.Read(func(state *mvcc.Store) { err = state.Admit(request) })
-	if err == nil {
-		return nil
+	raised := false
+	s.Node.Read(func(state *mvcc.Store) {
+		if err = state.Admit(request); err != nil {
+			own := func(a *pb.AlarmMember) bool { return a.MemberID == s.member }
+			raised = slices.ContainsFunc(state.Alarms(pb.AlarmType_NOSPACE), own)
+		}
+	})
+	if err == nil || raised {
+		return err
 	}
 	alarm := &pb.AlarmRequest{Action: pb.AlarmRequest_ACTIVATE, Alarm: pb.AlarmType_NOSPACE, MemberID: s.member}
 	if _, failed := s.put(ctx, mvcc.NewRecord(alarm)); failed != nil {

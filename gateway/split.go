@@ -40,9 +40,9 @@ func (s *splitter) accept() error {
 		c, err := s.Accept()
 		if err != nil {
 			var passing interface{ Temporary() bool } // too many open files, say
-			if errors.As(err, &passing) && passing.Temporary() && pause < time.Minute {
+			if errors.As(err, &passing) && passing.Temporary() {
 				time.Sleep(pause)
-				pause *= 2
+				pause = min(2*pause, time.Second)
 				continue
 			}
 			return err
