@@ -5,6 +5,7 @@
 //	go run ./bench compare                         zebu and Apache ZooKeeper side by side; make bench
 //	go run ./bench compare --quick                 the same in small, as a smoke test
 //	go run ./bench recovery                        how long an ensemble takes no writes after its leader was killed
+//	go run ./bench etcd                            zebu's etcd API and etcd side by side
 //
 // The loads are closed loops: a connection sends a request when one of its depth requests is answered, so latencies are
 // those of a saturated server. Only the paced load, which times snapshots, sends at fixed times and charges a stall to
@@ -32,7 +33,7 @@ func main() {
 	debug.SetGCPercent(400)
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	cmd := &cobra.Command{Use: "bench", Short: "Measure ZooKeeper servers", SilenceUsage: true, SilenceErrors: true}
-	cmd.AddCommand(loadCommand(), compareCommand(), ensembleCommand(), recoveryCommand(), echoCommand())
+	cmd.AddCommand(loadCommand(), compareCommand(), ensembleCommand(), recoveryCommand(), etcdCommand(), echoCommand())
 	err := cmd.ExecuteContext(ctx)
 	peers.RemoveBuild()
 	cancel()
