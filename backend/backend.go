@@ -15,6 +15,7 @@ import (
 	"github.com/dgraph-io/badger/v4/options"
 	"go.uber.org/zap"
 
+	"zebu/internal/vfs"
 	"zebu/mvcc"
 	"zebu/proto"
 )
@@ -34,31 +35,45 @@ const (
 // 15 % of a memtable, and no more operations than that divided by about 100. The first two thirds are for new changes.
 const opSize = 120
 
-// valueThreshold is from which size on Badger keeps values in files of their own: a smaller one must fit into a write
-// beside others.
-const valueThreshold = 512 << 10
+// A write may be a tenth of a memtable, a value half of that: a larger one is kept in parts. From badgerLarge on Badger would keep values in
+// files of their own.
+const (
+	writePart   = 10
+	valuePart   = 2 * writePart
+	badgerLarge = 1 << 20
+)
 
 // Backend is an open directory. Commit, Import and Close are for one goroutine; View, Sync, Collect and Size may be called
 // by others meanwhile.
 type Backend struct {
-	dir string
-	abs string // dir as the system names it
-	db  *badger.DB
-	log *zap.Logger
+	dir   string
+	abs   string // dir as the system names it
+	db    *badger.DB
+	log   *zap.Logger
+	guard io.Closer // of the lock
+
+	large map[string]large // the large values; Commit's
 
 	touched atomic.Int64  // about how many bytes of tables were read and written since the last release
 	release chan struct{} // it is time for one
 	closing chan struct{}
 	tasks   sync.WaitGroup
 
+	merging sync.Mutex // held while tables are merged on demand, or all removed
+	disk    sync.Mutex // held while files are synced, or all removed
+	state   state      // what STATE says; guarded by disk
+	started bool       // it is known where the directory stands
+
 	mu      sync.Mutex // guards the rest
 	seq     uint64     // of the last batch
+	version uint64     // of Badger's last write
 	marks   []mark     // of batches, those that are in the directory; the oldest first
 	synced  uint64     // of the last batch known to be on disk
 	applied proto.Zxid // of the last batch that has a meta record
 }
 
-// Open opens a directory, making it if it is not there. log may be nil.
+// Open opens a directory, making it if it is not there. If the process or the machine went down while it was open, a state comes back
+// that there was, which is that of the last Sync or a later one. If there is none, the error wraps mvcc.ErrDamaged. log may be nil.
 func Open(dir string, log *zap.Logger) (*Backend, error) {
 	return open(dir, log, memTableSize)
 }
@@ -68,26 +83,41 @@ func open(dir string, log *zap.Logger, memTable int64) (*Backend, error) {
 	if log == nil {
 		log = zap.NewNop()
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, fmt.Errorf("open etcd storage: %w", err)
-	}
-	abs, err := filepath.Abs(dir)
-	if err == nil {
-		abs, err = filepath.EvalSymlinks(abs)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("open etcd storage: %w", err)
-	}
-	db, err := badger.Open(tuned(dir, log, memTable))
-	if err != nil {
+	b := &Backend{dir: dir, log: log, release: make(chan struct{}, 1), closing: make(chan struct{})}
+	if err := b.open(memTable); err != nil {
 		return nil, fmt.Errorf("open etcd storage %s: %w", dir, err)
 	}
-	b := &Backend{dir: dir, abs: abs, db: db, log: log, release: make(chan struct{}, 1), closing: make(chan struct{})}
+	return b, nil
+}
+
+func (b *Backend) open(memTable int64) (err error) {
+	if err := os.MkdirAll(b.dir, 0o755); err != nil {
+		return err
+	}
+	if b.abs, err = filepath.Abs(b.dir); err == nil {
+		b.abs, err = filepath.EvalSymlinks(b.abs)
+	}
+	if err != nil {
+		return err
+	}
+	if b.guard, err = vfs.OS.Lock(filepath.Join(b.dir, guardName)); err != nil {
+		return err
+	}
+	if b.state, err = prepare(b.abs, b.log); err != nil {
+		return errors.Join(err, b.guard.Close())
+	}
+	if b.db, err = badger.Open(tuned(b.dir, b.log, memTable)); err != nil {
+		if errors.Is(err, badger.ErrEncryptionKeyMismatch) {
+			err = fmt.Errorf("%w: %w", mvcc.ErrDamaged, err)
+		}
+		return errors.Join(err, b.guard.Close())
+	}
 	b.tasks.Go(b.releaseLoop)
 	if err := b.start(); err != nil {
-		return nil, errors.Join(fmt.Errorf("open etcd storage %s: %w", dir, err), b.Close())
+		return errors.Join(err, b.stop())
 	}
-	return b, nil
+	b.started = true
+	return nil
 }
 
 // touch notes that about n bytes of tables were read or written.
@@ -146,8 +176,8 @@ func tuned(dir string, log *zap.Logger, memTable int64) badger.Options {
 		WithCompression(options.None).
 		WithBlockCacheSize(0).
 		WithIndexCacheSize(0).
-		WithValueThreshold(min(valueThreshold, memTable/10)).
-		WithValueLogFileSize(64 << 20).
+		WithValueThreshold(min(badgerLarge, memTable/writePart)).
+		WithValueLogFileSize(1 << 20).
 		WithVerifyValueChecksum(true).
 		WithChecksumVerificationMode(options.OnBlockRead).
 		WithMetricsEnabled(false)
@@ -159,53 +189,110 @@ func tuned(dir string, log *zap.Logger, memTable int64) badger.Options {
 func (b *Backend) start() error {
 	v := view{b, b.db.NewTransaction(false)}
 	defer v.Close()
+	b.version = b.lastVersion()
+	if b.version < b.state.base { // nothing was written since all was removed, and Badger counts from the beginning
+		b.state = state{}
+		if err := b.state.write(b.dir); err != nil {
+			return err
+		}
+	}
+	if err := b.loadLarge(v.txn); err != nil {
+		return err
+	}
 	last, value, found, err := lastMark(v.txn)
-	if err != nil || !found {
-		return err
-	}
-	if err := b.follow(v, last, value); err != nil {
-		return err
-	}
-	meta, err := mvcc.ReadMeta(v)
 	if err != nil {
 		return err
 	}
-	b.applied = meta.Applied
-	whole, err := v.Get(mvcc.MetaKey(), func([]byte) error { return nil })
+	if !found && b.state.seq > 0 {
+		return fmt.Errorf("%w: no batch, %d was synced", mvcc.ErrDamaged, b.state.seq)
+	}
+	whole := false
+	var meta mvcc.Meta
+	if found {
+		if err := b.follow(v, last, value); err != nil {
+			return err
+		}
+		if meta, err = mvcc.ReadMeta(v); err != nil {
+			return err
+		}
+		b.applied = meta.Applied
+		if whole, err = v.Get(mvcc.MetaKey(), func([]byte) error { return nil }); err != nil {
+			return err
+		}
+	}
 	switch {
-	case err != nil:
-		return err
 	case whole:
-		return b.dropLeftovers(v, meta)
+		return b.dropLeftovers(v.txn, last, meta)
+	case b.version == b.state.base:
+		return nil // nothing was ever written
 	}
 	b.log.Info("etcd storage: dropping what is left of an import that was cut off", zap.String("dir", b.dir))
 	return b.clear()
 }
 
-// clear removes all records. Batches are numbered on.
+// clear removes all records.
 func (b *Backend) clear() error {
+	b.merging.Lock()
+	defer b.merging.Unlock()
+	b.disk.Lock()
+	defer b.disk.Unlock()
+	// Badger does not remove all at once.
+	b.state.clearing = true
+	if err := b.state.write(b.dir); err != nil {
+		return fmt.Errorf("clear etcd storage: %w", err)
+	}
 	if err := b.db.DropAll(); err != nil {
 		return fmt.Errorf("clear etcd storage: %w", err)
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.synced, b.applied, b.marks = b.seq, 0, nil
+	b.seq, b.synced, b.applied, b.marks = 0, 0, 0, nil
+	b.version = b.lastVersion()
+	b.large = map[string]large{}
+	b.state = state{base: b.version}
+	if err := b.state.write(b.dir); err != nil {
+		return fmt.Errorf("clear etcd storage: %w", err)
+	}
 	return nil
 }
 
-// dropLeftovers removes what was written of a batch that was cut off.
-func (b *Backend) dropLeftovers(v mvcc.View, meta mvcc.Meta) error {
-	w := &writeSplitter{db: b.db, limit: int(b.db.Opts().MemTableSize / 10)}
-	defer w.discard()
-	from, to := mvcc.Leftovers(meta)
-	err := v.Scan(from, to, func(key, _ []byte) error {
-		w.add(mvcc.Op{Key: bytes.Clone(key), Delete: true}, true)
-		return w.err
-	})
+// lastVersion is that of Badger's last write, which is complete.
+func (b *Backend) lastVersion() uint64 {
+	txn := b.db.NewTransaction(false)
+	defer txn.Discard()
+	return txn.ReadTs()
+}
+
+// dropLeftovers removes what was written of a batch that was cut off: changes above the revision of the state, parts of values.
+func (b *Backend) dropLeftovers(txn *badger.Txn, last mark, meta mvcc.Meta) error {
+	item, err := txn.Get(last.key())
 	if err != nil {
 		return err
 	}
-	return w.commit()
+	value, err := item.ValueCopy(nil)
+	if err != nil {
+		return err
+	}
+	w := b.writes()
+	defer w.discard()
+	// Badger may forget that there were deletions, but the versions of all writes are to be found.
+	w.first = &mvcc.Op{Key: last.key(), Value: value}
+	from, to := mvcc.Leftovers(meta)
+	it := txn.NewIterator(badger.IteratorOptions{PrefetchValues: false})
+	defer it.Close()
+	for it.Seek(mark{main: min(last.main, meta.Revision)}.key()[:9]); it.Valid() && w.err == nil; it.Next() {
+		key := it.Item().Key()
+		if bytes.Compare(key, to) >= 0 {
+			break
+		}
+		seq, isPart := partSeq(key)
+		if isPart && seq > last.seq || !ownKey(key) && bytes.Compare(key, from) >= 0 {
+			w.add(mvcc.Op{Key: bytes.Clone(key), Delete: true}, 0, true)
+		}
+	}
+	err = w.commit()
+	b.version = b.lastVersion()
+	return err
 }
 
 // Commit makes a batch part of what views see. After an error the Backend is of no use.
@@ -218,43 +305,48 @@ func (b *Backend) Commit(batch *mvcc.Batch) error {
 			return err
 		}
 	}
-	w := &writeSplitter{db: b.db, limit: int(b.db.Opts().MemTableSize / 10)}
+	w := b.writes()
 	defer w.discard()
-	// New changes first: they may be as many as there are keys.
-	for _, changes := range []bool{true, false} {
-		for _, op := range batch.Ops {
-			if (mvcc.IsChange(op.Key) && !op.Delete) == changes && !bytes.Equal(op.Key, mvcc.MetaKey()) {
-				w.add(op, changes)
-			}
-		}
+	this, value, old := b.mark(seq, batch)
+	s := batchSplitter{b: b, w: w, now: map[string]*large{}, next: large{main: this.main, seq: seq, part: uint64(b.db.Opts().MemTableSize / valuePart)}}
+	s.split(batch.Ops)
+	for _, m := range old {
+		w.add(mvcc.Op{Key: m.key(), Delete: true}, 0, false)
 	}
-	this := b.mark(w, seq, batch)
+	w.add(mvcc.Op{Key: this.key(), Value: value}, 0, false)
 	if err := w.commit(); err != nil {
 		return fmt.Errorf("commit batch %d up to %v to etcd storage: %w", seq, batch.Meta.Applied, err)
 	}
+	s.done()
 	b.touch(w.total)
+	version := b.lastVersion()
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.seq = seq
-	b.marks = append(b.marks, this)
+	b.seq, b.version = seq, version
+	b.marks = append(b.marks[len(old):], this)
 	if batch.Meta != (mvcc.Meta{}) {
 		b.applied = batch.Meta.Applied
 	}
 	return nil
 }
 
+func (b *Backend) writes() *writeSplitter {
+	return &writeSplitter{db: b.db, limit: int(b.db.Opts().MemTableSize / writePart)}
+}
+
 // writeSplitter puts operations into one write of Badger, or several if it must.
 type writeSplitter struct {
 	db    *badger.DB
-	limit int // in bytes
+	limit int      // in bytes
+	first *mvcc.Op // what each write begins with, if anything
 	txn   *badger.Txn
 	bytes int
 	total int // bytes of all writes
 	err   error
 }
 
-// add adds an operation; before one that may follow in another write, what is there may be committed.
-func (w *writeSplitter) add(op mvcc.Op, maySplit bool) {
+// add adds an operation, with Badger's user meta; before one that may follow in another write, what is there may be committed.
+func (w *writeSplitter) add(op mvcc.Op, meta byte, maySplit bool) {
 	size := len(op.Key) + len(op.Value) + opSize
 	if maySplit && w.txn != nil && w.bytes+size > w.limit {
 		if err := w.commit(); err != nil {
@@ -266,13 +358,16 @@ func (w *writeSplitter) add(op mvcc.Op, maySplit bool) {
 	}
 	if w.txn == nil {
 		w.txn = w.db.NewTransaction(true)
+		if w.first != nil {
+			w.err = w.txn.Set(w.first.Key, w.first.Value)
+		}
 	}
 	w.bytes += size
 	w.total += size
 	if op.Delete {
-		w.err = w.txn.Delete(op.Key)
+		w.err = errors.Join(w.err, w.txn.Delete(op.Key))
 	} else {
-		w.err = w.txn.Set(op.Key, op.Value)
+		w.err = errors.Join(w.err, w.txn.SetEntry(badger.NewEntry(op.Key, op.Value).WithMeta(meta)))
 	}
 }
 
@@ -293,17 +388,36 @@ func (w *writeSplitter) discard() {
 // Sync waits until all that is committed is on disk, and returns the zxid that this has reached: logs that end before it
 // are not needed here any more.
 func (b *Backend) Sync() (proto.Zxid, error) {
+	b.disk.Lock()
+	defer b.disk.Unlock()
 	b.mu.Lock()
-	seq, applied := b.seq, b.applied
+	seq, version, applied := b.seq, b.version, b.applied
 	b.mu.Unlock()
+	if seq == b.state.seq && version == b.state.version {
+		return applied, nil
+	}
 	// Badger's own Sync leaves out the memtables that wait to be written as tables.
 	if err := syncFiles(b.dir, "*.mem", "*.vlog"); err != nil {
 		return 0, fmt.Errorf("sync etcd storage: %w", err)
 	}
+	if err := b.note(seq, version); err != nil {
+		return 0, fmt.Errorf("sync etcd storage: %w", err)
+	}
+	return applied, nil
+}
+
+// note notes what is on disk. The caller holds disk.
+func (b *Backend) note(seq, version uint64) error {
+	s := b.state
+	s.seq, s.version = seq, version
+	if err := s.write(b.dir); err != nil {
+		return err
+	}
+	b.state = s
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.synced = max(b.synced, seq)
-	return applied, nil
+	return nil
 }
 
 // syncFiles syncs the files of some names, which Badger has mapped into memory, and the directory. A file that
@@ -343,17 +457,15 @@ func (b *Backend) Import(r io.Reader) (mvcc.Meta, error) {
 	return meta, err
 }
 
-// Collect frees the space of large values that are deleted; the rest is freed as Badger merges its tables. It does not
-// stand in the way of Commit.
+// Collect frees the space of what is deleted, which Badger otherwise does as it merges its tables. It does not stand in the
+// way of Commit.
 func (b *Backend) Collect() error {
-	for {
-		switch err := b.db.RunValueLogGC(0.5); {
-		case errors.Is(err, badger.ErrNoRewrite):
-			return nil
-		case err != nil:
-			return fmt.Errorf("collect garbage of etcd storage: %w", err)
-		}
+	b.merging.Lock()
+	defer b.merging.Unlock()
+	if err := b.db.Flatten(1); err != nil {
+		return fmt.Errorf("collect garbage of etcd storage: %w", err)
 	}
+	return nil
 }
 
 // Size is how many bytes the files take.
@@ -364,12 +476,23 @@ func (b *Backend) Size() int64 {
 
 // Close closes the directory; no view may be open.
 func (b *Backend) Close() error {
-	close(b.closing)
-	b.tasks.Wait()
-	if err := b.db.Close(); err != nil {
+	if err := b.stop(); err != nil {
 		return fmt.Errorf("close etcd storage: %w", err)
 	}
 	return nil
+}
+
+// stop stops what runs, and makes all that is committed durable.
+func (b *Backend) stop() error {
+	close(b.closing)
+	b.tasks.Wait()
+	err := b.db.Close()
+	if err == nil && b.started {
+		b.disk.Lock()
+		defer b.disk.Unlock()
+		err = b.note(b.seq, b.version)
+	}
+	return errors.Join(err, b.guard.Close())
 }
 
 // Remove deletes a directory that is not open, so that it can be filled again.

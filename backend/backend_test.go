@@ -5,13 +5,13 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"testing"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
@@ -25,6 +25,8 @@ func TestMain(m *testing.M) {
 	switch dir := os.Getenv("BACKEND_TEST_DIR"); os.Getenv("BACKEND_TEST_ROLE") {
 	case "writer":
 		writeForever(dir)
+	case "syncer":
+		syncForever(dir)
 	case "idle":
 		idle(dir)
 	default:
@@ -56,6 +58,8 @@ func request(z proto.Zxid) mvcc.Message {
 		return &pb.TxnRequest{Success: ops}
 	case z%10 == 5:
 		return &pb.LeaseCheckpointRequest{Checkpoints: []*pb.LeaseCheckpoint{{ID: int64(z - z%100), Remaining_TTL: g.Int64N(60)}}}
+	case z%40 == 21: // large for a small memtable
+		return &pb.PutRequest{Key: fmt.Appendf(nil, "large%d", g.IntN(4)), Value: bytes.Repeat([]byte{byte(z)}, 50_000+g.IntN(200_000))}
 	}
 	return put()
 }
@@ -177,6 +181,12 @@ func writeForever(dir string) {
 
 func child(t *testing.T, role, dir string) (*exec.Cmd, *bufio.Scanner) {
 	t.Helper()
+	cmd, lines, _ := childWithInput(t, role, dir)
+	return cmd, lines
+}
+
+func childWithInput(t *testing.T, role, dir string) (*exec.Cmd, *bufio.Scanner, io.Writer) {
+	t.Helper()
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), "BACKEND_TEST_ROLE="+role, "BACKEND_TEST_DIR="+dir)
 	cmd.Stderr = os.Stderr
@@ -184,10 +194,14 @@ func child(t *testing.T, role, dir string) (*exec.Cmd, *bufio.Scanner) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	return cmd, bufio.NewScanner(out)
+	return cmd, bufio.NewScanner(out), in
 }
 
 // TestKill kills a writing process at random times: nothing that was committed is lost, and nothing is half there.
@@ -223,47 +237,6 @@ func TestKill(t *testing.T) {
 	}
 }
 
-// TestPowerLoss kills a writing process and then takes from one of the memtables' logs what the disk might not have got:
-// either the directory is refused, or it has a state that there was.
-func TestPowerLoss(t *testing.T) {
-	dir := t.TempDir()
-	g := rand.New(rand.NewPCG(8, 9))
-	whole, refused := 0, 0
-	for range 4 {
-		cmd, lines := child(t, "writer", dir)
-		for n := 200 + g.IntN(300); n > 0 && lines.Scan(); n-- {
-		}
-		cmd.Process.Kill()
-		for lines.Scan() {
-		}
-		cmd.Wait()
-		for range 6 {
-			left := snapshot(t, dir)
-			files := memFiles(t, left)
-			cut(t, files[g.IntN(len(files))], int64(g.IntN(1<<20)))
-			b, err := open(left, nil, 1<<20)
-			if err == nil {
-				var s *mvcc.Store
-				if s, err = mvcc.Open(b, mvcc.Options{}); err == nil {
-					whole++
-					compare(t, s)
-				}
-				b.Close()
-			}
-			if err != nil && !errors.Is(err, mvcc.ErrDamaged) {
-				t.Fatal(err)
-			}
-			if err != nil {
-				refused++
-			}
-		}
-	}
-	t.Logf("%d whole, %d refused", whole, refused)
-	if whole == 0 {
-		t.Error("never a whole state")
-	}
-}
-
 // snapshot copies the files of an open directory, which is what is left when the process is killed.
 func snapshot(t *testing.T, dir string) string {
 	t.Helper()
@@ -281,7 +254,7 @@ func (n noLock) ReadDir(name string) ([]fs.DirEntry, error) {
 	list, err := fs.ReadDir(n.FS, name)
 	kept := list[:0]
 	for _, e := range list {
-		if e.Name() != "LOCK" {
+		if e.Name() != "LOCK" && e.Name() != guardName {
 			kept = append(kept, e)
 		}
 	}
@@ -319,7 +292,7 @@ func memFiles(t *testing.T, dir string) []string {
 
 // TestLostTail loses the end of the newest memtable's log, wherever: what is left is a state that there was.
 func TestLostTail(t *testing.T) {
-	b, s := must(t, t.TempDir(), 16<<20)
+	b, s := must(t, t.TempDir(), 4<<20)
 	defer b.Close()
 	if err := advance(s, 300, b.Commit); err != nil {
 		t.Fatal(err)
@@ -330,7 +303,7 @@ func TestLostTail(t *testing.T) {
 		dir := snapshot(t, b.dir)
 		files := memFiles(t, dir)
 		cut(t, files[len(files)-1], int64(g.IntN(400_000)))
-		b2, s2 := must(t, dir, 16<<20)
+		b2, s2 := must(t, dir, 4<<20)
 		at = append(at, s2.Applied())
 		compare(t, s2)
 		if err := advance(s2, 310, b2.Commit); err != nil { // the log is replayed
@@ -342,12 +315,14 @@ func TestLostTail(t *testing.T) {
 	t.Log("left at", at)
 }
 
-// TestHole loses the end of an older memtable's log and keeps a newer one. The lost batches renewed leases only, so that
-// no revision is missing.
+// TestHole loses the end of an older memtable's log and keeps a newer one: the newer one goes too. The batches renew leases
+// only, so that no revision is missing.
 func TestHole(t *testing.T) {
-	b, s := must(t, t.TempDir(), 16<<20)
-	advance(s, 100, b.Commit)
+	b, s := must(t, t.TempDir(), 4<<20)
 	const before, lost = 100, 40
+	if err := advance(s, before, b.Commit); err != nil {
+		t.Fatal(err)
+	}
 	checkpoint := func(z proto.Zxid) mvcc.Message {
 		return &pb.LeaseCheckpointRequest{Checkpoints: []*pb.LeaseCheckpoint{{ID: 100, Remaining_TTL: int64(z)}}}
 	}
@@ -366,26 +341,42 @@ func TestHole(t *testing.T) {
 	}
 	short := snapshot(t, b.dir)
 	write(b, s, before+1, before+lost)
+	if z, err := b.Sync(); err != nil || z != before+lost {
+		t.Fatal(z, err)
+	}
 	whole := snapshot(t, b.dir)
+	synced := snapshot(t, b.dir)
 	// The next memtable's log is what another process writes that has found the one before.
 	later := snapshot(t, b.dir)
 	b.Close()
-	b, s = must(t, later, 16<<20)
+	b, s = must(t, later, 4<<20)
 	write(b, s, before+lost+1, before+lost+5)
 	files := memFiles(t, later)
 	next := files[len(files)-1]
-	for name, dir := range map[string]string{"whole": whole, "short": short} {
-		data, err := os.ReadFile(next)
-		if err != nil {
-			t.Fatal(err)
-		}
+	data, err := os.ReadFile(next)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Close()
+	// The same log, with what was synced torn.
+	torn := memFiles(t, synced)[0]
+	log, err := os.ReadFile(torn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cut(t, torn, int64(len(bytes.TrimRight(log, "\x00")))-100)
+	for dir, at := range map[string]proto.Zxid{whole: before + lost + 5, short: before, synced: 0} {
 		if err := os.WriteFile(filepath.Join(dir, filepath.Base(next)), data, 0o644); err != nil {
 			t.Fatal(err)
 		}
-		got, err := Open(dir, nil)
-		if name == "short" {
-			if !errors.Is(err, mvcc.ErrDamaged) || !strings.Contains(err.Error(), "missing") {
-				t.Errorf("with a hole: %v", err)
+		files := memFiles(t, dir)
+		got, err := open(dir, nil, 4<<20)
+		if at == 0 {
+			if !errors.Is(err, mvcc.ErrDamaged) {
+				t.Errorf("without what was synced: %v", err)
+			}
+			if now := memFiles(t, dir); fmt.Sprint(now) != fmt.Sprint(files) {
+				t.Errorf("refused, and changed %v to %v", files, now)
 			}
 			continue
 		}
@@ -393,20 +384,24 @@ func TestHole(t *testing.T) {
 			t.Fatal(err)
 		}
 		s, err := mvcc.Open(got, mvcc.Options{})
-		if err != nil || s.Applied() != before+lost+5 {
-			t.Errorf("without a hole: %v", err)
+		if err != nil || s.Applied() != at {
+			t.Errorf("opened at %v, %v, want %v", s.Applied(), err, at)
 		}
-		got.Close()
+		if err := got.Close(); err != nil {
+			t.Error(err)
+		}
 	}
-	b.Close()
 }
 
-// TestSync syncs, and then the ring needs to know nothing of what was before.
+// TestSync syncs, and then the marks need to tell nothing of what was before.
 func TestSync(t *testing.T) {
-	b, s := must(t, t.TempDir(), 16<<20)
+	b, s := must(t, t.TempDir(), 4<<20)
 	advance(s, 300, b.Commit)
 	if z, err := b.Sync(); err != nil || z != 300 {
 		t.Fatal(z, err)
+	}
+	if got, _, err := readState(b.dir); err != nil || got.seq != b.seq || got.version != b.lastVersion() {
+		t.Fatal(got, err)
 	}
 	advance(s, 303, b.Commit)
 	if b.synced == 0 || b.synced != b.seq-1 {
@@ -414,9 +409,34 @@ func TestSync(t *testing.T) {
 	}
 	dir := snapshot(t, b.dir)
 	b.Close()
-	b, s = must(t, dir, 16<<20)
-	defer b.Close()
+	b, s = must(t, dir, 4<<20)
 	compare(t, s)
+	seq := b.seq
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if got, _, err := readState(dir); err != nil || got.seq != seq {
+		t.Fatal(got, err)
+	}
+	// What Close has made durable is missed.
+	tables, err := list(dir, "*.sst")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range tables {
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := Open(dir, nil); !errors.Is(err, mvcc.ErrDamaged) {
+		t.Errorf("without tables: %v", err)
+	}
+	if err := removeFiles(dir, "MANIFEST"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(dir, nil); !errors.Is(err, mvcc.ErrDamaged) {
+		t.Errorf("without all: %v", err)
+	}
 }
 
 // TestLargeBatch commits more than Badger takes in one write, and finds a part of it alone.
@@ -448,7 +468,7 @@ func TestLargeBatch(t *testing.T) {
 	// The crash comes after the first part.
 	w := &writeSplitter{db: b.db, limit: 1 << 30}
 	for _, op := range batch.Ops[:5000] {
-		w.add(op, true)
+		w.add(op, 0, true)
 	}
 	if err := w.commit(); err != nil {
 		t.Fatal(err)
@@ -472,7 +492,7 @@ func TestLargeBatch(t *testing.T) {
 
 // TestImage moves a state to another directory, which had one, and cuts the image off.
 func TestImage(t *testing.T) {
-	b, s := must(t, t.TempDir(), 16<<20)
+	b, s := must(t, t.TempDir(), 4<<20)
 	defer b.Close()
 	advance(s, 700, b.Commit)
 	view := b.View()
@@ -483,7 +503,7 @@ func TestImage(t *testing.T) {
 	}
 	view.Close()
 	dir := t.TempDir()
-	b2, s2 := must(t, dir, 16<<20)
+	b2, s2 := must(t, dir, 4<<20)
 	advance(s2, 30, b2.Commit)
 	if _, err := b2.Import(bytes.NewReader(image.Bytes()[:image.Len()-5])); !errors.Is(err, mvcc.ErrDamaged) {
 		t.Fatal(err)
@@ -496,7 +516,7 @@ func TestImage(t *testing.T) {
 		t.Fatal(meta, err)
 	}
 	b2.Close()
-	b2, s2 = must(t, dir, 16<<20)
+	b2, s2 = must(t, dir, 4<<20)
 	defer b2.Close()
 	compare(t, s2)
 	advance(s2, 720, b2.Commit)

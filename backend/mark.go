@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 
 	"github.com/dgraph-io/badger/v4"
 
@@ -49,12 +50,12 @@ func parseMarkValue(b []byte) (markValue, error) {
 	return markValue{binary.BigEndian.Uint64(b), int64(binary.BigEndian.Uint64(b[8:])), bytes.Clone(b[16:])}, nil
 }
 
-// mark adds the mark of a batch to a write, and takes some out that are not needed any more.
-func (b *Backend) mark(w *writeSplitter, seq uint64, batch *mvcc.Batch) mark {
+// mark is what a batch leaves: its mark, the mark's value, and marks that are not needed any more.
+func (b *Backend) mark(seq uint64, batch *mvcc.Batch) (this mark, value []byte, old []mark) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	this := mark{main: batch.Meta.Revision, seq: seq}
-	value := binary.BigEndian.AppendUint64(nil, b.synced)
+	this = mark{main: batch.Meta.Revision, seq: seq}
+	value = binary.BigEndian.AppendUint64(nil, b.synced)
 	if n := len(b.marks); n > 0 {
 		this.main = max(this.main, b.marks[n-1].main)
 		value = binary.BigEndian.AppendUint64(value, uint64(b.marks[n-1].main))
@@ -66,21 +67,19 @@ func (b *Backend) mark(w *writeSplitter, seq uint64, batch *mvcc.Batch) mark {
 			value = append(value, op.Value...)
 		}
 	}
-	for range 2 {
-		if len(b.marks) > 0 && b.marks[0].seq <= b.synced {
-			w.add(mvcc.Op{Key: b.marks[0].key(), Delete: true}, false)
-			b.marks = b.marks[1:]
+	for _, m := range b.marks[:min(2, len(b.marks))] {
+		if m.seq <= b.synced {
+			old = append(old, m)
 		}
 	}
-	w.add(mvcc.Op{Key: this.key(), Value: value}, false)
-	return this
+	return this, value, old
 }
 
 // lastMark finds the mark of the last batch.
 func lastMark(txn *badger.Txn) (last mark, value markValue, found bool, err error) {
 	it := txn.NewIterator(badger.IteratorOptions{Reverse: true})
 	defer it.Close()
-	for it.Seek(mark{main: -1, seq: ^uint64(0)}.key()); it.Valid(); it.Next() {
+	for it.Seek(mark{main: math.MaxInt64, seq: ^uint64(0)}.key()); it.Valid(); it.Next() {
 		key := it.Item().Key()
 		if key[0] != 'k' {
 			break
@@ -99,7 +98,7 @@ func lastMark(txn *badger.Txn) (last mark, value markValue, found bool, err erro
 
 // follow goes from the last mark to those before it: none may be missing since the last batch that is known to be synced.
 func (b *Backend) follow(v view, last mark, value markValue) error {
-	b.seq, b.synced = last.seq, value.synced
+	b.seq, b.synced = last.seq, max(value.synced, b.state.seq)
 	if b.synced > b.seq {
 		return fmt.Errorf("%w: batch %d, synced %d", mvcc.ErrDamaged, b.seq, b.synced)
 	}

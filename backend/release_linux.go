@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -55,7 +54,7 @@ func (b *Backend) Release() error {
 func (b *Backend) tables() map[string]bool {
 	names := map[string]bool{}
 	for _, t := range b.db.Tables() {
-		names[filepath.Join(b.abs, fmt.Sprintf("%06d.sst", t.ID))] = true
+		names[tablePath(b.abs, t.ID)] = true
 	}
 	return names
 }

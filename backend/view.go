@@ -24,13 +24,13 @@ const aroundBytes = 16 << 10
 
 func (v view) Close() { v.txn.Discard() }
 
-func (v view) Get(key []byte, use func([]byte) error) (bool, error) {
+func (v view) Get(key []byte, visit func([]byte) error) (bool, error) {
 	if bytes.Equal(key, mvcc.MetaKey()) {
 		meta, err := v.meta()
 		if meta == nil || err != nil {
 			return false, err
 		}
-		return true, use(meta)
+		return true, visit(meta)
 	}
 	item, err := v.txn.Get(key)
 	if errors.Is(err, badger.ErrKeyNotFound) {
@@ -40,7 +40,7 @@ func (v view) Get(key []byte, use func([]byte) error) (bool, error) {
 		return false, fmt.Errorf("read etcd storage: %w", err)
 	}
 	v.backend.touch(aroundBytes)
-	return true, item.Value(use)
+	return true, use(v.txn, item, visit)
 }
 
 // meta is mvcc's meta record, which the last batch has in its mark; nil if there is none.
@@ -63,14 +63,14 @@ func (v view) Scan(from, to []byte, visit func(key, value []byte) error) error {
 		if bytes.Compare(key, to) >= 0 {
 			break
 		}
-		if _, ok := parseMark(key); ok {
+		if ownKey(key) {
 			continue
 		}
 		if read += len(key) + int(item.ValueSize()); read > releaseEvery {
 			v.backend.touch(read)
 			read = 0
 		}
-		if err := item.Value(func(value []byte) error { return visit(key, value) }); err != nil {
+		if err := use(v.txn, item, func(value []byte) error { return visit(key, value) }); err != nil {
 			return err
 		}
 	}
