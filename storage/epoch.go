@@ -34,19 +34,34 @@ func (s *Store) CurrentEpoch() (proto.Epoch, error) { return s.readEpoch(current
 func (s *Store) SetCurrentEpoch(e proto.Epoch) error { return s.writeEpoch(currentEpochName, e) }
 
 // readEpoch reads a decimal number. If only <name>.tmp is there, a writer that does not sync directories lost its rename:
-// the number in it, if it is one, was about to be in force.
+// the number in it, if it is one, was about to be in force. Whoever reads acts upon it, so what was read is made durable: the process
+// that wrote it may have ended before that.
 func (s *Store) readEpoch(name string) (proto.Epoch, error) {
 	path := filepath.Join(s.snapDir, name)
 	e, err := parseEpoch(s.opt.FS, path)
 	if errors.Is(err, fs.ErrNotExist) {
 		if recovered, tmpErr := parseEpoch(s.opt.FS, path+".tmp"); tmpErr == nil {
-			return recovered, nil
+			return recovered, s.writeEpoch(name, recovered)
 		}
+	}
+	if err == nil {
+		err = s.settleEpoch(path)
 	}
 	if err != nil {
 		return 0, fmt.Errorf("read %s: %w", name, err)
 	}
 	return e, nil
+}
+
+func (s *Store) settleEpoch(path string) error {
+	f, err := s.opt.FS.OpenWrite(path)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	return s.opt.FS.SyncDir(s.snapDir)
 }
 
 func parseEpoch(fsys vfs.FS, path string) (proto.Epoch, error) {

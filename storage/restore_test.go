@@ -445,6 +445,7 @@ func TestEpochFailuresLeaveTheOldOne(t *testing.T) {
 		if err := s.SetCurrentEpoch(4); !errors.Is(err, syscall.ENOSPC) {
 			t.Errorf("%s: error %v", bad, err)
 		}
+		armed = false
 		if e, err := s.CurrentEpoch(); e != 3 || err != nil {
 			t.Errorf("%s: epoch %d, %v", bad, e, err)
 		}
