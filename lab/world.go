@@ -223,6 +223,9 @@ func (w *world) begin() {
 	}
 	// Wherever in the rhythm of its heartbeats the leader is: the scenario does not begin in step with it.
 	w.runUntil(w.now + settle + Micros(w.dice.fault.Int64N(int64(2*w.sc.Heartbeat))))
+	// With timeouts close to the network's delay the leader may just have been replaced.
+	for w.now < warmLimit && !w.ready() && w.step() {
+	}
 	if w.leading() == 0 {
 		w.violated("no leader after %d us", w.now)
 	}
