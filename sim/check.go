@@ -24,7 +24,11 @@ import (
 //   - A write is later than everything that anybody had seen when it was sent. A read behind a sync too, if that asks a quorum. No
 //     write happens twice.
 //   - A watch fires once, for the first change after what its client saw, and before the client sees anything newer.
-//   - An ephemeral node goes when its session does, or is deleted, and not else.
+//   - An ephemeral node goes when its session does, or is deleted, and not else. A container goes when it is empty and has not
+//     always been, a TTL node when its time is over.
+//   - A persistent watch tells of every change on its connection, in order, and before the client sees anything newer.
+//   - Holders of a lock are told greater tokens one after the other, and all that each does under it comes before the next one's.
+//   - Reads without a leader are of a state that there was, and nothing is written.
 type checker struct {
 	w          *World
 	txns       map[proto.Zxid]*txn
@@ -38,6 +42,7 @@ type checker struct {
 	tokens     map[string]proto.Zxid
 	cxids      map[proto.SessionID]int32 // last request of the session that was committed
 	seen       proto.Zxid                // newest that a client has
+	used       proto.Zxid                // greatest token of a lock's holder that what it guards has seen
 	counts     map[string]int
 	history    [][]operation // by key
 	full       []Time        // when that had enough, 0 if it has not
@@ -63,6 +68,13 @@ type state struct {
 	digest   uint64
 	sessions uint64
 	nodes    []node
+	empty    [2]emptiness // of the container and the TTL node
+}
+
+// emptiness says how near a node is to its removal by the server.
+type emptiness struct {
+	children, cversion int32
+	mtime              proto.Millis
 }
 
 // node is a key's node.
@@ -76,7 +88,7 @@ type node struct {
 }
 
 func (c *checker) init(w *World) {
-	n := w.o.Keys + w.o.Clients
+	n := w.o.paths()
 	*c = checker{
 		w: w, txns: map[proto.Zxid]*txn{}, states: map[proto.Zxid]*state{0: {nodes: make([]node, n)}}, begins: map[proto.Epoch]beginning{},
 		isIn: map[proto.Zxid]bool{0: true}, changes: make([][]proto.Zxid, n), tokens: map[string]proto.Zxid{}, cxids: map[proto.SessionID]int32{}, history: make([][]operation, w.o.Keys), full: make([]Time, w.o.Keys), counts: map[string]int{},
@@ -106,6 +118,9 @@ func (c *checker) logged(h *Host, t zab.Txn) {
 	d := proto.NewDecoder(t.Data)
 	x := &txn{hash: f.Sum64()}
 	x.hdr.Decode(&d)
+	if last := c.w.o.LastCounter; last != 0 && t.Zxid.Counter() > last {
+		c.w.failf("server %d: %s is beyond its epoch's last zxid", h.id, zx(t.Zxid))
+	}
 	if x.hdr.Zxid != t.Zxid {
 		c.w.failf("server %d: transaction %s says it is %s", h.id, zx(t.Zxid), zx(x.hdr.Zxid))
 	}
@@ -186,6 +201,12 @@ func (c *checker) nodes(h *Host, s *state) {
 		var st proto.Stat
 		tree.Stat(n, &st)
 		s.nodes[k] = node{true, st.Czxid, st.Mzxid, st.Version, st.EphemeralOwner, string(n.Data())}
+		switch k - c.w.o.key(0) {
+		case container:
+			s.empty[0] = emptiness{st.NumChildren, st.Cversion, st.Mtime}
+		case ttlNode:
+			s.empty[1] = emptiness{st.NumChildren, st.Cversion, st.Mtime}
+		}
 	}
 	for owner := range tree.EphemeralOwners() {
 		if _, ok := h.rep.Sessions().Timeout(owner); !ok {
@@ -209,12 +230,32 @@ func (c *checker) transition(z proto.Zxid, s *state) {
 			}
 			c.tokens[now.value] = z
 		}
+		if old.exists && !now.exists && x.hdr.Type == proto.OpDeleteContainer {
+			c.reaped(z, before, k)
+			continue
+		}
 		if old.exists && !now.exists && old.owner != 0 {
 			deletes := x.hdr.Type == proto.OpDelete || x.hdr.Type == proto.OpMulti
 			if !deletes && (x.hdr.Type != proto.OpCloseSession || x.hdr.ClientID != old.owner) {
 				c.w.failf("%s (%v of %v) takes the ephemeral of %v", zx(z), x.hdr.Type, x.hdr.ClientID, old.owner)
 			}
 		}
+	}
+}
+
+// reaped sees a server remove a node by itself.
+func (c *checker) reaped(z proto.Zxid, before *state, key int) {
+	e, due := before.empty[0], false
+	switch key - c.w.o.key(0) {
+	case container:
+		due = e.cversion > 0
+	case ttlNode:
+		e = before.empty[1]
+		due = c.txns[z].hdr.Time-e.mtime > timeToLive
+	}
+	c.count("reaped")
+	if !due || e.children > 0 {
+		c.w.failf("%s removes %s, which has %d children, is of %d, and it is %d", zx(z), c.w.path(key), e.children, e.mtime, c.txns[z].hdr.Time)
 	}
 }
 
@@ -352,6 +393,9 @@ func (c *checker) durable(z proto.Zxid) {
 			have.Add(o.id)
 		}
 	}
+	if c.w.o.Oracle && c.w.solo != 0 && have.Has(c.w.solo) {
+		return
+	}
 	if !c.config.Verifier().HasQuorum(have) {
 		c.w.failf("%s is committed, and on the disks of %v only; voters are %v", zx(z), have, c.config.Voters())
 	}
@@ -387,47 +431,6 @@ func (c *checker) nextChange(key int, z proto.Zxid) proto.Zxid {
 	return ch[at]
 }
 
-// saw notes what a client has seen.
-func (c *checker) saw(cl *client, z proto.Zxid) {
-	if z < cl.last {
-		c.w.failf("client %d: session %v goes back from %s to %s", cl.index, cl.session, zx(cl.last), zx(z))
-	}
-	cl.last = z
-	c.seen = max(c.seen, z)
-	for k := range cl.watches {
-		s := &cl.watches[k]
-		if !s.set {
-			continue
-		}
-		if n := c.nextChange(k, s.since); n != 0 && n <= z {
-			c.w.failf("client %d sees %s before the event of %s about %s", cl.index, zx(z), zx(n), c.w.path(k))
-		}
-	}
-}
-
-// event sees a watch fire.
-func (c *checker) event(cl *client, hdr *proto.ReplyHeader, ev *proto.WatcherEvent) {
-	for k := range cl.watches {
-		if c.w.path(k) != ev.Path {
-			continue
-		}
-		s := &cl.watches[k]
-		n := c.nextChange(k, s.since)
-		switch {
-		case !s.set:
-			c.w.failf("client %d: event %d on %s, on which it has no watch", cl.index, ev.Type, ev.Path)
-		case n == 0:
-			c.w.failf("client %d: event %d on %s, which has not changed since %s", cl.index, ev.Type, ev.Path, zx(s.since))
-		case hdr.Zxid != -1 && hdr.Zxid != n:
-			c.w.failf("client %d: event of %s on %s, which changed at %s", cl.index, zx(hdr.Zxid), ev.Path, zx(n))
-		}
-		*s = standing{}
-		c.count("events")
-		return
-	}
-	c.w.failf("client %d: event on %s", cl.index, ev.Path)
-}
-
 // unknown notes that a request will not be answered.
 func (c *checker) unknown(cl *client, r *request) { c.record(cl, r, nil, proto.ErrConnectionLoss) }
 
@@ -448,7 +451,7 @@ func (c *checker) sessionOver(cl *client) {
 
 // reply holds a reply to the state that it speaks of.
 func (c *checker) reply(cl *client, r *request, hdr *proto.ReplyHeader, d *proto.Decoder) {
-	if r.op == proto.OpSetWatches {
+	if r.op == proto.OpSetWatches || r.op == proto.OpSetWatches2 {
 		c.rearmed(cl, hdr)
 		return
 	}
@@ -470,8 +473,12 @@ func (c *checker) reply(cl *client, r *request, hdr *proto.ReplyHeader, d *proto
 		cl.watches[r.key] = standing{true, hdr.Err == proto.OK, hdr.Zxid}
 	}
 	c.saw(cl, hdr.Zxid)
-	if r.op == proto.OpReconfig {
+	switch r.op {
+	case proto.OpReconfig:
 		c.count("reconfig " + hdr.Err.String())
+		return
+	case proto.OpAddWatch:
+		c.followed(cl, r, hdr)
 		return
 	}
 	s := c.states[z]
@@ -497,19 +504,6 @@ func (c *checker) reply(cl *client, r *request, hdr *proto.ReplyHeader, d *proto
 	c.record(cl, r, n, hdr.Err)
 }
 
-// rearmed sees that watches are set again. Nodes that came and went meanwhile are not told of, as in ZooKeeper.
-func (c *checker) rearmed(cl *client, hdr *proto.ReplyHeader) {
-	if hdr.Err != proto.OK {
-		c.w.failf("client %d: setWatches: %v", cl.index, hdr.Err)
-	}
-	for k := range cl.watches {
-		if s := &cl.watches[k]; s.set && !s.exists && !c.states[c.plain(hdr.Zxid)].nodes[k].exists {
-			s.since = hdr.Zxid
-		}
-	}
-	c.saw(cl, hdr.Zxid)
-}
-
 func (c *checker) read(cl *client, r *request, hdr *proto.ReplyHeader, d *proto.Decoder, n *node) {
 	if r.fresh && c.w.o.QuorumSync && hdr.Zxid < r.floor {
 		c.w.failf("client %d: read behind a sync is of %s, when %s had been seen", cl.index, zx(hdr.Zxid), zx(r.floor))
@@ -520,6 +514,9 @@ func (c *checker) read(cl *client, r *request, hdr *proto.ReplyHeader, d *proto.
 	}
 	if hdr.Err != proto.OK {
 		return
+	}
+	if r.key == c.w.o.key(lockNode) && n.owner == cl.session && !cl.holds { // the answer to its attempt was lost
+		cl.holds, cl.token = true, n.czxid
 	}
 	value := n.value
 	if r.op == proto.OpGetData {
@@ -553,9 +550,11 @@ func (c *checker) wrote(cl *client, r *request, hdr *proto.ReplyHeader, n *node)
 		switch r.op {
 		case proto.OpDelete:
 			ok = !n.exists && c.states[c.states[z].parent].nodes[r.key].exists
+			c.unlocked(cl, r)
 		case proto.OpCloseSession:
 		default:
 			ok = n.exists && n.value == r.value && n.mzxid == z
+			c.locked(cl, r, n)
 		}
 	case proto.ErrNoNode:
 		ok = !n.exists || r.op == proto.OpMulti

@@ -103,6 +103,10 @@ type client struct {
 	xid      int32
 	under    []request
 	watches  []standing // by key
+	follows  []follow   // by key
+	all      []follow   // by key: one recursive watch on everything
+	holds    bool       // the lock
+	token    proto.Zxid // of holding it
 	versions []int32    // seen by key
 	values   int
 	avoid    int // the server of the last attempt
@@ -122,6 +126,13 @@ type standing struct {
 	since  proto.Zxid // state that the client knows
 }
 
+// follow is a persistent watch.
+type follow struct {
+	wanted bool
+	armed  bool       // on this connection
+	since  proto.Zxid // the last change that the client was told of, or could see when the watch was set
+}
+
 // request is one under way.
 type request struct {
 	xid     int32
@@ -136,9 +147,10 @@ type request struct {
 }
 
 func newClient(w *World, index int) *client {
-	n := w.o.Keys + w.o.Clients
+	n := w.o.paths()
 	return &client{
 		w: w, index: index, node: w.o.Voters + w.o.Observers + index, watches: make([]standing, n), versions: make([]int32, n), avoid: -1,
+		follows: make([]follow, n), all: make([]follow, n),
 	}
 }
 
@@ -215,6 +227,9 @@ func (c *client) lost(why string) {
 	c.w.tracef("client %d leaves server %d: %s", c.index, c.e.peer.node+1, why)
 	c.e.close(true)
 	c.e, c.ready = nil, false
+	for k := range c.follows {
+		c.follows[k].armed, c.all[k].armed = false, false
+	}
 	for i := range c.under {
 		c.w.check.unknown(c, &c.under[i])
 	}
@@ -226,6 +241,9 @@ func (c *client) lost(why string) {
 func (c *client) over() {
 	c.session, c.passwd, c.last, c.lastOwn = 0, nil, 0, 0
 	clear(c.watches)
+	clear(c.follows)
+	clear(c.all)
+	c.holds = false
 }
 
 // take handles what a server sent, of which one slice may hold several messages.
@@ -260,6 +278,9 @@ func (c *client) welcome(frame []byte) {
 		c.lost("expired")
 		return
 	}
+	if r.ReadOnly {
+		w.failf("client %d did not ask for a session without a leader", c.index)
+	}
 	if c.session != 0 && r.SessionID != c.session {
 		w.failf("client %d asked for session %v and got %v", c.index, c.session, r.SessionID)
 	}
@@ -271,7 +292,7 @@ func (c *client) welcome(frame []byte) {
 
 // rearm sets the watches of the connection before on this one.
 func (c *client) rearm() {
-	sw := proto.SetWatches{RelativeZxid: c.last}
+	sw := proto.SetWatches2{RelativeZxid: c.last}
 	for k := range c.watches {
 		switch s := &c.watches[k]; {
 		case s.set && s.exists:
@@ -279,23 +300,55 @@ func (c *client) rearm() {
 		case s.set:
 			sw.ExistWatches = append(sw.ExistWatches, c.w.path(k))
 		}
+		if c.follows[k].wanted {
+			sw.PersistentWatches = append(sw.PersistentWatches, c.w.path(k))
+		}
 	}
-	if len(sw.DataWatches)+len(sw.ExistWatches) == 0 {
-		return
+	if c.all[0].wanted {
+		sw.PersistentRecursiveWatches = []string{"/"}
 	}
-	hdr := proto.RequestHeader{Xid: proto.XidSetWatches, Op: proto.OpSetWatches}
-	c.under = append(c.under, request{xid: proto.XidSetWatches, op: proto.OpSetWatches, call: c.w.now})
-	c.e.send(sw.Append(hdr.Append(nil)))
+	switch {
+	case len(sw.PersistentWatches)+len(sw.PersistentRecursiveWatches) > 0:
+		c.setWatches(proto.OpSetWatches2, sw.Append(nil))
+	case len(sw.DataWatches)+len(sw.ExistWatches) > 0:
+		old := proto.SetWatches{RelativeZxid: sw.RelativeZxid, DataWatches: sw.DataWatches, ExistWatches: sw.ExistWatches}
+		c.setWatches(proto.OpSetWatches, old.Append(nil))
+	}
 }
 
-// path is the node of a key; those behind the first are the clients' ephemerals.
+func (c *client) setWatches(op proto.OpCode, body []byte) {
+	hdr := proto.RequestHeader{Xid: proto.XidSetWatches, Op: op}
+	c.under = append(c.under, request{xid: proto.XidSetWatches, op: op, call: c.w.now})
+	c.e.send(append(hdr.Append(nil), body...))
+}
+
+// path is the node of a key; those behind the first are the clients' ephemerals, and a few more.
 func (w *World) path(key int) string { return w.paths[key] }
 
+// Nodes behind the clients' own ephemerals.
+const (
+	lockNode   = iota
+	container  // whose only child comes and goes
+	inside     // that child
+	ttlNode    // lives for timeToLive when nobody writes it
+	ownKinds   // how many there are
+	timeToLive = 700 * proto.Millis(1)
+)
+
+// paths is the number of nodes that clients work on.
+func (o *Options) paths() int { return o.Keys + o.Clients + ownKinds }
+
+// key is that of a node behind the clients' own.
+func (o *Options) key(own int) int { return o.Keys + o.Clients + own }
+
 func (o *Options) path(key int) string {
-	if key >= o.Keys {
+	switch {
+	case key < o.Keys:
+		return fmt.Sprintf("/k%d", key)
+	case key < o.Keys+o.Clients:
 		return fmt.Sprintf("/e%d", key-o.Keys)
 	}
-	return fmt.Sprintf("/k%d", key)
+	return [ownKinds]string{"/lock", "/c", "/c/x", "/t"}[key-o.Keys-o.Clients]
 }
 
 // work sends requests, as many as may be under way.
@@ -322,13 +375,17 @@ var openACL = []proto.ACL{{Perms: proto.PermAll, ID: proto.ID{Scheme: "world", I
 func (c *client) request() {
 	w := c.w
 	key := w.intn(w.o.Keys)
+	if w.o.Locking && w.chance(6) {
+		c.lock()
+		return
+	}
 	switch w.intn(16) {
 	case 0, 1, 2:
 		c.get(key, w.chance(2), false)
 	case 3:
 		c.exists(key, w.chance(2))
 	case 4:
-		c.exists(w.o.Keys+w.intn(w.o.Clients), w.chance(2))
+		c.exists(w.o.Keys+w.intn(w.o.paths()-w.o.Keys), w.chance(2))
 	case 5, 6, 7:
 		c.set(key, -1)
 	case 8, 9:
@@ -336,7 +393,14 @@ func (c *client) request() {
 	case 10, 11:
 		c.create(key, proto.Persistent)
 	case 12:
-		c.remove(key)
+		switch {
+		case w.o.Reaping && w.chance(2):
+			c.own()
+		case w.o.Following && w.chance(2):
+			c.follow(key)
+		default:
+			c.remove(key)
+		}
 	case 13:
 		if own := w.o.Keys + c.index; w.chance(3) {
 			c.remove(own)
@@ -357,7 +421,7 @@ func (c *client) request() {
 	}
 }
 
-func (c *client) token() string {
+func (c *client) newValue() string {
 	c.values++
 	return fmt.Sprintf("%d.%d", c.index, c.values)
 }
@@ -373,15 +437,58 @@ func (c *client) exists(key int, watch bool) {
 }
 
 func (c *client) set(key int, version int32) {
-	v := c.token()
+	v := c.newValue()
 	body := proto.SetDataRequest{Path: c.w.path(key), Data: []byte(v), Version: version}
 	c.send(request{op: proto.OpSetData, key: key, value: v, version: version}, body.Append(nil))
 }
 
 func (c *client) create(key int, mode proto.CreateMode) {
-	v := c.token()
+	v := c.newValue()
 	body := proto.CreateRequest{Path: c.w.path(key), Data: []byte(v), ACL: openACL, Flags: mode}
 	c.send(request{op: proto.OpCreate2, key: key, value: v}, body.Append(nil))
+}
+
+// lock tries to take the lock, waits until it is free, uses what it guards, or gives it back.
+func (c *client) lock() {
+	key := c.w.o.key(lockNode)
+	switch {
+	case c.holds && c.w.chance(3):
+		c.remove(key)
+	case c.holds:
+		c.w.check.use(c)
+	case c.watches[key].set && c.watches[key].exists: // it is somebody else's, and an event will tell when it is free
+	case c.w.chance(2):
+		c.create(key, proto.Ephemeral)
+	default:
+		c.exists(key, true)
+	}
+}
+
+// own does something with the nodes that servers remove by themselves.
+func (c *client) own() {
+	o := &c.w.o
+	v := c.newValue()
+	switch c.w.intn(4) {
+	case 0:
+		body := proto.CreateRequest{Path: c.w.path(o.key(container)), Data: []byte(v), ACL: openACL, Flags: proto.Container}
+		c.send(request{op: proto.OpCreateContainer, key: o.key(container), value: v}, body.Append(nil))
+	case 1:
+		c.create(o.key(inside), proto.Persistent)
+	case 2:
+		c.remove(o.key(inside))
+	default:
+		body := proto.CreateTTLRequest{Path: c.w.path(o.key(ttlNode)), Data: []byte(v), ACL: openACL, Flags: proto.PersistentTTL, TTL: int64(timeToLive)}
+		c.send(request{op: proto.OpCreateTTL, key: o.key(ttlNode), value: v}, body.Append(nil))
+	}
+}
+
+// follow sets a persistent watch.
+func (c *client) follow(key int) {
+	body := proto.AddWatchRequest{Path: c.w.path(key), Mode: proto.AddWatchPersistent}
+	if c.w.chance(2) {
+		key, body = -1, proto.AddWatchRequest{Path: "/", Mode: proto.AddWatchRecursive}
+	}
+	c.send(request{op: proto.OpAddWatch, key: key}, body.Append(nil))
 }
 
 func (c *client) remove(key int) {
@@ -391,7 +498,7 @@ func (c *client) remove(key int) {
 
 // multi sets a node if another one is as it was seen.
 func (c *client) multi(check, key int) {
-	v := c.token()
+	v := c.newValue()
 	h1, h2, end := proto.MultiHeader{Op: proto.OpCheck, Err: -1}, proto.MultiHeader{Op: proto.OpSetData, Err: -1}, proto.MultiHeader{Op: proto.OpError, Done: true, Err: -1}
 	b1 := proto.PathVersion{Path: c.w.path(check), Version: c.versions[check]}
 	b2 := proto.SetDataRequest{Path: c.w.path(key), Data: []byte(v), Version: -1}

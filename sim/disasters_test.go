@@ -357,6 +357,30 @@ func reconfigurationDuringSynchronisation(t testing.TB) {
 	s.finish()
 }
 
+// A reconfiguration that makes the leader an observer is on all disks and not committed when everything crashes. Whoever leads then commits
+// it with the history, and may be the one that must not lead any more; its followers do not know.
+func demotedLeaderMakesWay(t testing.TB) {
+	s := play(t, 1, func(o *Options) { o.Reconfigure, o.SessionTimeout = Second, 30_000 })
+	leader, c := s.theLeader(), s.clients[0]
+	s.move(c, leader)
+	crashed := false
+	s.hooks.sending = func(_ *Host, p *proto.QuorumPacket) {
+		if p.Type == proto.PacketCommitAndActivate && !crashed {
+			crashed = true
+			for _, h := range s.hosts {
+				h.Crash(false)
+			}
+		}
+	}
+	demote := proto.ReconfigRequest{CurConfigID: -1, JoiningServers: fmt.Appendf(nil, "server.%d=h%d:2888:3888:observer;2181", leader.id, leader.id)}
+	c.send(request{op: proto.OpReconfig}, demote.Append(nil))
+	s.await("the reconfiguration", func() bool { return crashed })
+	for _, h := range s.hosts {
+		h.boot()
+	}
+	s.finish()
+}
+
 // ZOOKEEPER-2325, 3056: a server that has lost its disk does not know what it has acknowledged. Without another that does, there must be
 // no leader.
 func lostDiskHasNoVoice(t testing.TB) {
@@ -401,6 +425,7 @@ var disasters = []struct {
 	{"ZOOKEEPER-4537", oneClient, []mutant.Bug{mutant.UnsettledReadsForgotten}},
 	{"ZOOKEEPER-2355, 5010", ephemeralsEndWithTheirSession, []mutant.Bug{mutant.EphemeralsForgotten, mutant.EphemeralsLeft, mutant.SessionsStay}},
 	{"a reconfiguration during a synchronisation", reconfigurationDuringSynchronisation, []mutant.Bug{mutant.ConfigGoesBack}},
+	{"a leader that is to be an observer", demotedLeaderMakesWay, nil},
 	{"ZOOKEEPER-2325, 3056", lostDiskHasNoVoice, []mutant.Bug{mutant.LostDiskVotes}},
 	{"a sync in an epoch without transactions", syncInAnEpochWithoutTransactions, nil},
 }

@@ -45,6 +45,13 @@ func (w *World) harm(f *Fault, long bool) {
 		h.nextPace = Time(950 + d.intn(101))
 	case DiskError:
 		h.fault = 1 + d.intn(100)
+	case FullDisk:
+		h.full = true
+		w.after(until, func() { h.full = false })
+	case BitFlip:
+		w.flip(d, h, until)
+	case AddressChange:
+		h.move(d)
 	case Reconfiguration:
 		w.reconfigure(d)
 	default:
@@ -148,10 +155,21 @@ func (w *World) loseDisk(h *Host, until Time) {
 	w.after(until, h.boot)
 }
 
+// flip damages a file of a server, which may be down for that or not notice before it starts again.
+func (w *World) flip(d dice, h *Host, until Time) {
+	if !w.expendable() {
+		return
+	}
+	if d.chance(2) {
+		w.bounce(h, d.chance(2), until)
+	}
+	h.damage(d)
+}
+
 // expendable says whether the ensemble survives the loss of a disk now.
 func (w *World) expendable() bool {
 	for _, o := range w.hosts {
-		if o.lost {
+		if o.lost || o.corrupt != "" {
 			return false
 		}
 	}
@@ -186,7 +204,11 @@ func (c *client) reconfig(d dice) {
 		if d.chance(3) {
 			part = "observer"
 		}
-		r.JoiningServers = fmt.Appendf(nil, "server.%d=h%d:2888:3888:%s;10.0.0.%d:2181", h.id, h.id, part, h.id)
+		name := "h"
+		if d.chance(4) {
+			name = "other" // of the same machine
+		}
+		r.JoiningServers = fmt.Appendf(nil, "server.%d=%s%d:2888:3888:%s;10.0.0.%d:2181", h.id, name, h.id, part, h.id)
 	}
 	w.tracef("client %d asks for +%s -%s", c.index, r.JoiningServers, r.LeavingServers)
 	c.send(request{op: proto.OpReconfig}, r.Append(nil))

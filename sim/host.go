@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"math/rand/v2"
 	"slices"
+	"strings"
+	"syscall"
 
 	"zebu/internal/vfs"
 	"zebu/proto"
@@ -43,6 +45,9 @@ type Host struct {
 	nextPace  Time         // from the next start of the process on, unless 0
 	faulty    bool         // the disk had an error since the process started
 	fault     int          // the disk's next error comes after so many operations, if that is more than 0
+	full      bool         // the disk is
+	corrupt   string       // a file in which a bit has flipped, "" if there is none
+	stale     []Time       // until when others look for this server where it was
 
 	config *quorum.Config // in the dynamic configuration file
 	seen   *quorum.Config // in that of the next configuration, nil if there is none
@@ -78,7 +83,7 @@ func newHost(w *World, index int) *Host {
 	h := &Host{w: w, pace: 1000, config: w.config, id: proto.ServerID(index + 1), index: index, node: index, observer: index >= w.o.Voters}
 	h.disk = h.newDisk()
 	n := w.o.Voters + w.o.Observers
-	h.links, h.unsent = make([]*link, n), make([]*proto.Notification, n)
+	h.links, h.unsent, h.stale = make([]*link, n), make([]*proto.Notification, n), make([]Time, n)
 	return h
 }
 
@@ -100,7 +105,12 @@ func (h *Host) until(at proto.Millis) Time {
 var errDevice = errors.New("input/output error")
 
 // inject makes one operation on the disk fail.
-func (h *Host) inject(vfs.Op, string) *vfs.Fault {
+func (h *Host) inject(op vfs.Op, _ string) *vfs.Fault {
+	if h.full && (op == vfs.OpWrite || op == vfs.OpPreallocate || op == vfs.OpCreate) && h.w.chance(2) {
+		h.faulty = h.faulty || op != vfs.OpPreallocate // there may be room for less
+		h.w.check.count("disk full")
+		return &vfs.Fault{Err: syscall.ENOSPC, Short: h.w.intn(1000)}
+	}
 	h.fault--
 	if h.fault != 0 {
 		return nil
@@ -137,8 +147,15 @@ func (h *Host) boot() {
 		h.switchOff(errors.Is(err, vfs.ErrCrashed))
 		w.after(Time(w.intn(int(Second))), h.boot)
 		return
+	case err != nil && h.corrupt != "":
+		h.replaceDisk(err)
+		return
 	case err != nil:
 		w.failf("server %d does not start: %v", h.id, err)
+		h.up = false
+		return
+	case h.corrupt != "" && !h.lost && h.rep.Applied() < h.logged && w.check.isIn[h.logged]:
+		w.failf("server %d has lost what came after %s, had %s, because of a bit in %s", h.id, zx(h.rep.Applied()), zx(h.logged), h.corrupt)
 		h.up = false
 		return
 	}
@@ -153,14 +170,20 @@ func (h *Host) boot() {
 func (h *Host) replicaOptions() replica.Options {
 	return replica.Options{
 		ServerID: h.id, QuorumSync: h.w.o.QuorumSync, Tick: h.w.o.Tick, MinSessionTimeout: 100, MaxSessionTimeout: 60000,
-		ReapInterval: 60000, ReapPerCheck: 100, StrictDigest: true, Znode: znode.Options{Reconfig: h.w.o.Reconfigure > 0},
-		Etcd: h.w.o.EtcdUsers > 0, LocalSessions: h.w.o.LocalSessions, UpgradeLocal: h.w.o.LocalSessions,
+		ReapInterval: 300, ReapPerCheck: 100, StrictDigest: true,
+		Znode: znode.Options{Reconfig: h.w.o.Reconfigure > 0, ExtendedTypes: h.w.o.Reaping},
+		Etcd:  h.w.o.EtcdUsers > 0, LocalSessions: h.w.o.LocalSessions, UpgradeLocal: h.w.o.LocalSessions,
 	}
 }
 
 func (h *Host) memberOptions() replica.MemberOptions {
 	o := &h.w.o
+	cache := 0
+	if o.ObserverMasters {
+		cache = 16 << 10
+	}
 	return replica.MemberOptions{
+		ReadOnly: o.ReadOnly, Oracle: o.Oracle, ObserverCache: cache, LastCounter: o.LastCounter,
 		ID: h.id, Committed: h.config, LastSeen: h.seen, Reconfig: o.Reconfigure > 0, LogSync: o.LogSync, MaxNotification: o.MaxNotification,
 		Timing: zab.Timing{Tick: o.Tick, InitLimit: o.InitLimit, SyncLimit: o.SyncLimit},
 	}
@@ -273,9 +296,64 @@ func (h *Host) hangUp(e *end, silent bool) {
 // LoseDisk replaces the disk of a server that is not up by an empty one.
 func (h *Host) LoseDisk() {
 	h.w.tracef("%d has lost its disk", h.id)
-	h.disk, h.emptied, h.lost, h.logged = h.newDisk(), true, true, 0
+	h.disk, h.emptied, h.lost, h.logged, h.corrupt = h.newDisk(), true, true, 0, ""
 	h.etcd, h.staged = nil, nil
 }
+
+// replaceDisk is what an operator does about a file that is damaged, when the server says so.
+func (h *Host) replaceDisk(err error) {
+	h.w.tracef("%d does not start: %v", h.id, err)
+	if !strings.Contains(err.Error(), "/data/version-2") {
+		h.w.failf("server %d does not say which file is damaged: %v", h.id, err)
+	}
+	h.w.check.count("damage noticed")
+	h.switchOff(true)
+	h.LoseDisk()
+	h.w.after(Second, h.boot)
+}
+
+// damage flips a bit in one of a server's snapshots and logs.
+func (h *Host) damage(d dice) {
+	dir := "/data/version-2/"
+	var files []string
+	for _, name := range h.disk.Files(dir) {
+		if strings.HasPrefix(name, "snapshot.") || strings.HasPrefix(name, "log.") {
+			files = append(files, name)
+		}
+	}
+	if len(files) == 0 {
+		return
+	}
+	name := dir + files[d.intn(len(files))]
+	if h.disk.Corrupt(name, int64(d.intn(h.disk.Length(name)))) {
+		h.w.tracef("%d: a bit in %s flips", h.id, name)
+		h.corrupt = name
+	}
+}
+
+// move gives a server another address, which others find out one by one. Nobody is told of the end of its connections.
+func (h *Host) move(d dice) {
+	if !h.up || h.paused {
+		return
+	}
+	h.w.tracef("%d has another address", h.id)
+	for i := range h.stale {
+		h.stale[i] = h.w.now + Time(d.intn(int(3*Second)))
+	}
+	for _, l := range append([]*link{h.upward}, h.links...) {
+		if l != nil {
+			l.e.abandon()
+			l.gone()
+		}
+	}
+	if h.up {
+		h.hangUpMesh(true)
+		h.silent = nil
+	}
+}
+
+// reaches says whether one server finds another where it is.
+func (w *World) reaches(from, to *Host) bool { return w.now >= to.stale[from.index] }
 
 // Pause stops the process, as SIGSTOP does, until Resume.
 func (h *Host) Pause() {
@@ -355,6 +433,7 @@ func (h *Host) turn() {
 	h.turnDue = false
 	h.m.Advance(h.clock())
 	h.m.Tick()
+	h.consult()
 	for idle := false; h.up && h.w.failure == ""; {
 		r := h.m.Ready()
 		if r.Empty() {
@@ -381,6 +460,38 @@ func (h *Host) turn() {
 	h.flush()
 	h.write()
 	h.w.check.resting(h)
+}
+
+// consult asks the oracle, now and again.
+func (h *Host) consult() {
+	if h.w.o.Oracle && h.m.AsksOracle() {
+		h.m.OracleSays(h.w.grants(h))
+		h.later(Time(h.w.o.Tick)*Millisecond/2, func() { h.input(func() {}) })
+	}
+}
+
+// grants is the oracle of an ensemble of two: it lets one server go on alone while the other's machine is off, and knows who has what
+// the other one does not.
+func (w *World) grants(h *Host) bool {
+	for _, o := range w.hosts {
+		if o != h && o.up {
+			return false
+		}
+	}
+	if w.solo == 0 {
+		w.solo = h.id
+	}
+	return w.solo == h.id
+}
+
+// reunited notes that both servers have the same history.
+func (w *World) reunited() {
+	for _, h := range w.hosts {
+		if !h.up || !h.m.Serving() {
+			return
+		}
+	}
+	w.solo = 0
 }
 
 func (h *Host) carryOut(r *replica.Ready) {
@@ -430,6 +541,9 @@ func (h *Host) deliver() {
 		}
 		h.storeEtcd()
 		h.flush()
+	}
+	if h.w.solo != 0 {
+		h.w.reunited()
 	}
 	h.w.check.serving(h)
 	h.lost = h.lost && !h.m.Serving()
@@ -502,7 +616,7 @@ func (h *Host) disksay(err error) bool {
 	switch {
 	case err == nil:
 		return true
-	case errors.Is(err, vfs.ErrCrashed), h.faulty:
+	case errors.Is(err, vfs.ErrCrashed), h.faulty, h.corrupt != "":
 		h.w.tracef("%d ends: %v", h.id, err)
 		h.switchOff(errors.Is(err, vfs.ErrCrashed))
 		h.w.after(Time(h.w.intn(int(Second))), h.boot)

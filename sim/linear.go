@@ -24,7 +24,7 @@ type operation struct {
 // record keeps a request for the linearizability check, if it is one that must be linearizable. n is the node as the answer
 // tells it, nil if there is none.
 func (c *checker) record(cl *client, r *request, n *node, err proto.ErrCode) {
-	if r.key >= c.w.o.Keys {
+	if r.key < 0 || r.key >= c.w.o.Keys {
 		return
 	}
 	if full := len(c.history[r.key]) >= maxHistory; full && c.full[r.key] == 0 {

@@ -70,11 +70,17 @@ func (h *Host) hangUpLinks(silent bool) {
 // dial connects to a leader, which may have to find out first that it is one.
 func (h *Host) dial(leader proto.ServerID, term int, until Time) {
 	w := h.w
-	h.later(w.latency(h.node, w.host(leader).node), func() {
-		switch o := w.host(leader); {
+	o := w.host(leader)
+	if h.role == proto.Observing && w.o.ObserverMasters {
+		o = w.hosts[w.intn(len(w.hosts))]
+	}
+	h.later(w.latency(h.node, o.node), func() {
+		switch {
 		case h.term != term:
-		case o.up && o.role == proto.Leading && !w.cut[h.node][o.node] && !w.cut[o.node][h.node]:
-			h.link(o)
+		case o != h && o.takesLearners() && w.reaches(h, o) && w.reaches(o, h):
+			h.link(o, leader)
+		case w.now >= until && o.up && !w.reaches(h, o):
+			h.input(func() { h.m.Unreachable(leader, errRefused) })
 		case w.now >= until:
 			h.input(func() { h.m.LinkDown(leader, errRefused) })
 		default:
@@ -83,15 +89,21 @@ func (h *Host) dial(leader proto.ServerID, term int, until Time) {
 	})
 }
 
-func (h *Host) link(o *Host) {
+// takesLearners says whether a server listens for learners.
+func (h *Host) takesLearners() bool {
+	return h.up && h.m != nil && (h.role == proto.Leading || h.m.ServesObservers())
+}
+
+// link connects to a server that leads, or passes on what the leader says.
+func (h *Host) link(o *Host, leader proto.ServerID) {
 	here, there := h.w.connect(h.node, o.node)
-	l := &link{h: h, e: here, id: o.id}
+	l := &link{h: h, e: here, id: leader}
 	r := &link{h: o, e: there}
 	l.open()
 	r.open()
 	h.upward = l
 	o.strange = append(o.strange, r)
-	h.input(func() { h.m.LinkUp(o.id) })
+	h.input(func() { h.m.LinkUp(leader) })
 }
 
 // open sets up what happens with what arrives.

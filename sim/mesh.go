@@ -29,7 +29,7 @@ func (p *pair) dial() {
 func (p *pair) attempt() {
 	w := p.w
 	a, b := p.host[0], p.host[1]
-	if w.cut[a.node][b.node] || w.cut[b.node][a.node] {
+	if w.cut[a.node][b.node] || w.cut[b.node][a.node] || !w.reaches(b, a) { // the one of the larger id has the last word
 		return
 	}
 	if !a.up || !b.up {

@@ -49,6 +49,9 @@ const (
 	ClientStorm // clients leave their servers
 	ClockDrift
 	DiskError
+	FullDisk
+	BitFlip       // in a file at rest
+	AddressChange // of a server, which others learn later
 	Reconfiguration
 	kinds
 )
@@ -57,7 +60,8 @@ func (k Kind) String() string {
 	return [...]string{
 		"a process crashes", "the power of a machine fails", "everything crashes", "the leader crashes", "beginners crash", "a process pauses",
 		"a server is isolated", "two servers are cut off from each other", "a link is slow", "a connection breaks", "a disk is lost",
-		"the power fails midway", "a wall clock jumps", "clients move", "a clock drifts", "a disk fails", "a reconfiguration",
+		"the power fails midway", "a wall clock jumps", "clients move", "a clock drifts", "a disk fails", "a disk is full",
+		"a bit flips", "an address changes", "a reconfiguration",
 	}[k]
 }
 
@@ -104,11 +108,20 @@ func drawOptions(d dice) Options {
 	o.SnapshotEvery = d.one(20, 100, 1000)
 	o.LogSize = int64(d.one(2, 16, 256)) << 10
 	o.LocalSessions = d.chance(6)
-	if d.chance(3) {
+	o.ObserverMasters, o.ReadOnly, o.Reaping = !d.chance(3), d.chance(3), d.chance(2)
+	o.LocalSessions = o.LocalSessions || o.ReadOnly && d.chance(2)
+	o.Locking, o.Following = d.chance(2), d.chance(2)
+	o.Oracle = o.Voters == 2 && d.chance(2)
+	if o.Oracle {
+		o.Observers = 0
+	}
+	if !o.Oracle && d.chance(3) {
 		o.Reconfigure = Time(d.one(500, 2000, 5000)) * Millisecond
 	}
 	if d.chance(3) {
 		o.EtcdUsers = d.one(1, 3, 6)
+	} else if d.chance(4) {
+		o.LastCounter = uint32(d.one(20, 100, 500))
 	}
 	return o
 }

@@ -1,6 +1,11 @@
 package sim
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+
+	"zebu/proto"
+)
 
 // Result is what a run was like.
 type Result struct {
@@ -39,7 +44,7 @@ func (p *Plan) Run(trace func(format string, args ...any)) Result {
 	}
 	w.hooks.role = w.crashBeginner
 	if w.RunUntil(p.Length) {
-		w.settle()
+		w.settle(true)
 	}
 	return w.result()
 }
@@ -58,15 +63,17 @@ func (w *World) bound() Time {
 	return 4*init + 4*Time(w.o.MaxNotification)*Millisecond + 4*Time(w.o.SessionTimeout)*Millisecond + 10*Second
 }
 
-// settle heals everything, and demands that the ensemble serves all clients from all servers, which then agree.
-func (w *World) settle() {
+// settle heals everything, and demands that the ensemble serves all clients from all servers, which then agree. With
+// calm, it is held for a while to what can be asked of one that nothing happens to.
+func (w *World) settle(calm bool) {
 	w.tracef("everything is healed")
 	w.beginners = 0
 	w.HealAll()
 	for _, h := range w.hosts {
 		h.Resume()
 		h.disk.CrashAfter(-1)
-		h.fault = 0
+		h.fault, h.full = 0, false
+		clear(h.stale)
 		w.after(Time(w.intn(int(Second))), h.boot)
 	}
 	goal := make([]int, len(w.clients))
@@ -102,6 +109,9 @@ func (w *World) settle() {
 		w.failf("not everybody is served after %v: %s", w.bound(), w.describe())
 		return
 	}
+	if calm {
+		w.calm()
+	}
 	for _, c := range w.clients {
 		c.idle = true
 	}
@@ -119,6 +129,67 @@ func (w *World) settle() {
 		w.settleEtcd(w.members())
 	}
 	w.check.linearizable()
+}
+
+// calm lets clients work for a while in which nothing goes wrong: nobody may lose a session or, unless it has used up an epoch's
+// zxids, a leader. Sessions that nobody holds any more must end, and empty containers too. An ensemble whose messages and
+// syncs take as long as its patience lasts is not held to it.
+func (w *World) calm() {
+	timeout := Time(w.o.SessionTimeout) * Millisecond
+	if w.failure != "" || 20*(w.o.Latency+w.o.Fsync) > min(timeout/3, Time(w.o.Tick)*Time(w.o.SyncLimit)*Millisecond) {
+		return
+	}
+	w.RunUntil(w.now + timeout + Second) // the last consequences of what went wrong
+	epochs, expired, locks := len(w.check.begins), w.expired(), w.check.counts["locks"]
+	w.RunUntil(w.now + 2*timeout + 2*Second)
+	if w.failure == "" && w.o.LastCounter == 0 && len(w.check.begins) != epochs {
+		w.failf("a leader is lost, and nothing goes wrong: %s", w.describe())
+	}
+	if w.failure == "" && w.expired() != expired && w.o.LastCounter == 0 {
+		w.failf("a session is lost, and nothing goes wrong: %s", w.describe())
+	}
+	if w.failure == "" && w.o.Locking && w.o.LastCounter == 0 {
+		if !w.Await(w.bound(), func() bool { return w.check.counts["locks"] > locks }) {
+			w.failf("nobody gets the lock any more")
+		}
+	}
+	w.tidy()
+}
+
+func (w *World) expired() (n int) {
+	for _, c := range w.clients {
+		n += c.expired
+	}
+	return n
+}
+
+// tidy awaits the end of sessions without a client, and of what servers remove by themselves.
+func (w *World) tidy() {
+	ok := w.Await(w.bound(), func() bool { return w.strayed() == "" })
+	if w.failure == "" && !ok {
+		w.failf("%s", w.strayed())
+	}
+}
+
+// strayed says what has outlived its time on a server.
+func (w *World) strayed() string {
+	for _, h := range w.members() {
+		if !h.up || !h.m.Serving() {
+			continue
+		}
+		for id := range h.rep.Sessions().All {
+			if !slices.ContainsFunc(w.clients, func(c *client) bool { return c.session == id }) && w.onlooker == nil {
+				return fmt.Sprintf("server %d: session %v does not end", h.id, id)
+			}
+		}
+		if n := h.rep.Tree().Lookup(w.path(w.o.key(container))); n != nil {
+			var st proto.Stat
+			if h.rep.Tree().Stat(n, &st); st.NumChildren == 0 && st.Cversion > 0 {
+				return fmt.Sprintf("server %d: an empty container stays", h.id)
+			}
+		}
+	}
+	return ""
 }
 
 // members are the servers of the newest configuration that is in force anywhere.

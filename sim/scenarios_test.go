@@ -133,7 +133,7 @@ func (s *script) finish() {
 		c.idle = false
 		c.work()
 	}
-	s.settle()
+	s.settle(false)
 	if s.Err() != nil {
 		s.t.Fatal(s.Err())
 	}

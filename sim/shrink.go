@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
 )
 
 // noises is how many other choices of what is not planned are tried for a smaller plan: without a fault everything that follows happens at
@@ -13,7 +14,7 @@ const noises = 6
 // Shrink looks for a smaller plan that fails as well, with about so many runs. It leaves faults out, the many first, and then
 // makes the ensemble smaller. progress, if not nil, is told of each plan that fails.
 func (p *Plan) Shrink(runs int, progress func(*Plan, error)) *Plan {
-	s := &shrinker{best: p, runs: runs, progress: progress}
+	s := &shrinker{best: p, runs: runs, progress: progress, why: about(p.Run(nil).Err)}
 	for before := -1; before != s.best.size(); {
 		before = s.best.size()
 		for n := len(s.best.Faults); n > 0; n /= 2 {
@@ -54,6 +55,22 @@ type shrinker struct {
 	best     *Plan
 	runs     int
 	progress func(*Plan, error)
+	why      string // what the failure is about
+}
+
+// about is what a failure has in common with those like it: its first words.
+func about(err error) string {
+	if err == nil {
+		return ""
+	}
+	_, words, _ := strings.Cut(err.Error(), ": ") // behind seed and time
+	words = strings.Map(func(r rune) rune {
+		if unicode.IsDigit(r) {
+			return -1
+		}
+		return r
+	}, words)
+	return words[:min(len(words), 24)]
 }
 
 // without tries to do without n faults at a time.
@@ -90,7 +107,7 @@ func (s *shrinker) attempt(p *Plan) bool {
 		} else if i == first {
 			p.Noise = 0
 		}
-		if r := p.Run(nil); r.Err != nil {
+		if r := p.Run(nil); r.Err != nil && about(r.Err) == s.why {
 			s.best = p
 			if s.progress != nil {
 				s.progress(p, r.Err)

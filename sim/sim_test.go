@@ -69,7 +69,7 @@ func TestPeace(t *testing.T) {
 	if !w.RunUntil(20*Second) || w.Err() != nil {
 		t.Fatal(w.Err())
 	}
-	w.settle()
+	w.settle(true)
 	r := w.result()
 	t.Logf("%+v", r)
 	if r.Err != nil {

@@ -21,13 +21,20 @@ type Options struct {
 	Tick                       proto.Millis
 	InitLimit, SyncLimit       int
 	MaxNotification            proto.Millis
-	SessionTimeout             int32 // milliseconds
-	Latency                    Time  // of a message, on average
-	Fsync                      Time  // on average
-	Turn                       Time  // how long a server takes to get to its inputs, at most
-	Redial                     Time  // between attempts to connect
-	SnapshotEvery              int   // transactions
-	LogSize                    int64 // bytes, when logs are rolled
+	SessionTimeout             int32  // milliseconds
+	Latency                    Time   // of a message, on average
+	Fsync                      Time   // on average
+	Turn                       Time   // how long a server takes to get to its inputs, at most
+	Redial                     Time   // between attempts to connect
+	SnapshotEvery              int    // transactions
+	ObserverMasters            bool   // observers learn from any follower
+	ReadOnly                   bool   // servers serve reads without a leader, and somebody wants them
+	Oracle                     bool   // an ensemble of two has one to ask
+	Reaping                    bool   // clients use containers and TTL nodes
+	Locking                    bool   // and a lock
+	Following                  bool   // and persistent watches
+	LastCounter                uint32 // of an epoch's zxids, 0 for all that there are
+	LogSize                    int64  // bytes, when logs are rolled
 }
 
 // DefaultOptions are a small ensemble that nothing is the matter with.
@@ -65,7 +72,9 @@ type World struct {
 	steps     int
 	trace     func(format string, args ...any) // nil is silent
 	hooks     hooks
-	beginners Time // until when servers crash that have just got a role
+	beginners Time           // until when servers crash that have just got a role
+	solo      proto.ServerID // whom the oracle has let go on alone, until another server has what that one has
+	onlooker  *onlooker      // nil if there is none
 }
 
 // hooks let scripts and faults act when something happens.
@@ -78,11 +87,11 @@ type hooks struct {
 // NewWorld makes an ensemble whose servers and clients have not started.
 func NewWorld(seed uint64, o Options) *World {
 	w := &World{o: o, seed: seed, rng: rand.New(rand.NewPCG(seed, 0x7a656275)), hash: 14695981039346656037}
-	for k := range o.Keys + o.Clients {
+	for k := range o.paths() {
 		w.paths = append(w.paths, o.path(k))
 	}
 	w.check.init(w)
-	n := o.Voters + o.Observers + o.Clients
+	n := o.Voters + o.Observers + o.Clients + 1
 	w.cut, w.slow = make([][]bool, n), make([][]Time, n)
 	for i := range n {
 		w.cut[i], w.slow[i] = make([]bool, n), make([]Time, n)
@@ -115,6 +124,9 @@ func NewWorld(seed uint64, o Options) *World {
 	for range o.EtcdUsers {
 		w.users = append(w.users, &etcdUser{w: w})
 	}
+	if o.ReadOnly {
+		w.onlooker = &onlooker{w: w, node: n - 1}
+	}
 	return w
 }
 
@@ -133,6 +145,9 @@ func (w *World) Start() {
 	}
 	for _, u := range w.users {
 		u.start()
+	}
+	if w.onlooker != nil {
+		w.onlooker.later()
 	}
 }
 
@@ -205,8 +220,11 @@ func (w *World) tracef(format string, args ...any) {
 }
 
 func (w *World) name(node int) string {
-	if node < len(w.hosts) {
+	switch {
+	case node < len(w.hosts):
 		return fmt.Sprintf("server %d", node+1)
+	case node == len(w.hosts)+len(w.clients):
+		return "onlooker"
 	}
 	return fmt.Sprintf("client %d", node-len(w.hosts))
 }

@@ -96,6 +96,22 @@ func (c *Crashing) Corrupt(name string, off int64) bool {
 	return true
 }
 
+// Files lists the files in a directory, in order, even on a machine that is off.
+func (c *Crashing) Files(dir string) []string {
+	if d := c.dir(dir); d != nil {
+		return slices.Sorted(maps.Keys(d.files))
+	}
+	return nil
+}
+
+// Length is the length of a file in bytes, 0 if there is none.
+func (c *Crashing) Length(name string) int {
+	if i := c.lookup(name); i != nil {
+		return len(i.data)
+	}
+	return 0
+}
+
 func (d *crashDir) crash(choice func(int) int) {
 	keep := len(d.changes)
 	if keep > 0 && choice(2) == 0 {
