@@ -12,11 +12,9 @@ import (
 	"go.uber.org/zap"
 
 	"zebu/auth"
-	"zebu/backend"
 	"zebu/conf"
 	"zebu/internal/metrics"
 	"zebu/internal/vfs"
-	"zebu/mvcc"
 	"zebu/proto"
 	"zebu/replica"
 	"zebu/storage"
@@ -122,42 +120,41 @@ func (o *Offline) countEtcd() error {
 
 // openEtcd looks into the key space. What is wrong with it does not matter to the rest.
 func (o *Offline) openEtcd(log *zap.Logger) {
-	e := &o.Etcd
-	root := filepath.Join(versionDir(o.cfg.DataDir), "etcd")
-	name, err := os.ReadFile(filepath.Join(root, currentName))
+	e := newEtcd(&Server{cfg: o.cfg, log: log}, nil)
+	dir, _, err := e.current()
 	if errors.Is(err, fs.ErrNotExist) {
 		return
 	}
-	e.Dir, e.Err = root, err
-	if err != nil {
-		return
-	}
-	dir := filepath.Join(root, strings.TrimSpace(string(name)))
-	if _, e.Err = os.Stat(dir); e.Err != nil { // it would be made
-		return
-	}
-	b, err := backend.Open(dir, log.Named("etcd"))
-	if err != nil {
-		e.Err = err
-		return
-	}
-	store, err := mvcc.Open(b, mvcc.Options{})
+	o.Etcd.Dir = e.root
 	if err == nil {
-		var all *pb.RangeResponse
-		all, err = store.Range(&pb.RangeRequest{Key: []byte{0}, RangeEnd: []byte{0}, CountOnly: true})
-		if err == nil {
-			e.Keys = all.Count
-		}
-		e.Zxid, e.Revision, e.Leases, e.Size = store.Applied(), store.Revision(), int64(store.NumLeases()), store.Size()
-		store.AuthFrom(auth.UserKey(""), func(key string, _ []byte) bool {
-			isUser := strings.HasPrefix(key, auth.UserKey(""))
-			if isUser {
-				e.Users++
-			}
-			return isUser
-		})
+		_, err = os.Stat(dir) // it would be made
 	}
-	e.Err = errors.Join(err, b.Close())
+	if err == nil {
+		err = o.Etcd.read(e, dir)
+	}
+	o.Etcd.Err = err
+}
+
+func (oe *OfflineEtcd) read(e *etcd, dir string) error {
+	p, err := e.open(dir)
+	if err != nil {
+		return err
+	}
+	store := p.store
+	all, err := store.Range(&pb.RangeRequest{Key: []byte{0}, RangeEnd: []byte{0}, CountOnly: true})
+	if err != nil {
+		return errors.Join(err, p.close())
+	}
+	oe.Keys, oe.Leases, oe.Size = all.Count, int64(store.NumLeases()), store.Size()
+	oe.Zxid, oe.Revision = store.Applied(), store.Revision()
+	store.AuthFrom(auth.UserKey(""), func(key string, _ []byte) bool {
+		isUser := strings.HasPrefix(key, auth.UserKey(""))
+		if isUser {
+			oe.Users++
+		}
+		return isUser
+	})
+	return p.close()
 }
 
 // Zxid is that of the last transaction.
