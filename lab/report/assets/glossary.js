@@ -8,7 +8,7 @@ lab.classes = {
   heartbeat: {title: "heartbeats", dash: [1, 4], width: 0.9},
 };
 
-// In the papers ZAB's messages have other names (DSN 2011, table of section V): CEPOCH, NEWEPOCH, ACK-E, NEWLEADER, ACK-LD, COMMIT-LD.
+// In the paper (DSN 2011, figure 5) ZAB's messages have other names: CEPOCH, NEWEPOCH, ACK-E, NEWLEADER, ACK-LD, COMMIT-LD.
 lab.glossary = {
   // ZAB as ZooKeeper speaks it
   notification: ["election", "whom the sender would elect, with the history its vote is based on"],
