@@ -386,3 +386,57 @@ func TestEtcdMixed(t *testing.T) {
 	e.kill(2)
 	e.sameEtcd()
 }
+
+// TestEtcdMembers changes an ensemble through etcd's API: a new server comes as a learner, becomes a voter, and another one goes.
+func TestEtcdMembers(t *testing.T) {
+	t.Parallel()
+	e := ensembleOf(t, "zebu", "zebu", "zebu").withEtcd()
+	e.reconfig = true
+	e.lines = append(e.lines, "reconfigEnabled=true")
+	e.lead(3)
+	c := e.etcdClient(1) // a follower
+	members := func(what string, want ...string) {
+		t.Helper()
+		eventually(t, what, func(ctx context.Context) error {
+			list, err := c.MemberList(ctx)
+			if err != nil {
+				return err
+			}
+			var got []string
+			for _, m := range list.Members {
+				got = append(got, fmt.Sprintf("%s %t", m.Name, m.IsLearner))
+			}
+			if !slices.Equal(got, want) {
+				return fmt.Errorf("%q", got)
+			}
+			return nil
+		})
+	}
+	members("three", "server.1 false", "server.2 false", "server.3 false")
+
+	four := e.add("zebu+o")
+	four.etcd = memberPort(t)
+	e.launch(4)
+	added, err := c.MemberAddAsLearner(t.Context(), []string{fmt.Sprintf("http://127.0.0.1:%d?election=%d&client=127.0.0.1:%d", four.quorum, four.election, four.client)})
+	if err != nil || added.Member.ID != 4 {
+		t.Fatal(added, err)
+	}
+	e.serving(4)
+	members("a learner", "server.1 false", "server.2 false", "server.3 false", "server.4 true")
+	eventually(t, "put", func(ctx context.Context) error { _, err := c.Put(ctx, "k", "v"); return err })
+	e.sameEtcd()
+
+	if _, err := c.MemberPromote(t.Context(), 4); err != nil {
+		t.Fatal(err)
+	}
+	four.observer = false
+	members("a voter", "server.1 false", "server.2 false", "server.3 false", "server.4 false")
+	e.becomes(4, "follower")
+	if _, err := c.MemberRemove(t.Context(), 2); err != nil {
+		t.Fatal(err)
+	}
+	members("one less", "server.1 false", "server.3 false", "server.4 false")
+	e.stop(2)
+	eventually(t, "put", func(ctx context.Context) error { _, err := c.Put(ctx, "k", "w"); return err })
+	e.sameEtcd()
+}

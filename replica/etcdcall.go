@@ -16,10 +16,11 @@ type CallKind int32
 
 // Kinds of calls.
 const (
-	Propose   CallKind = 1 + iota // a mutation
-	ReadPoint                     // all that was committed anywhere when it was asked is applied here
-	Renew                         // keeps a lease alive
-	Remaining                     // how long a lease has left
+	Propose     CallKind = 1 + iota // a mutation
+	ReadPoint                       // all that was committed anywhere when it was asked is applied here
+	Renew                           // keeps a lease alive
+	Remaining                       // how long a lease has left
+	Reconfigure                     // another configuration of the ensemble
 )
 
 // Call is something that the etcd API asks of the ensemble. It is handed to [Member.Call], or to [Replica.Call] of a standalone
@@ -28,11 +29,15 @@ type Call struct {
 	Kind   CallKind
 	Record []byte       // of Propose: a record of package mvcc
 	Lease  mvcc.LeaseID // of Renew and Remaining
-	Handle any          // the caller's
+	// Joining and Leaving are those of a reconfig.
+	Joining, Leaving string
+	Handle           any // the caller's
 
-	Result mvcc.Result // of Propose
-	Value  int64       // of Renew the lease's TTL in seconds, 0 without one; of Remaining seconds, -1 without one
-	Err    error       // there is no answer, or the mutation was not proposed
+	Result mvcc.Result   // of Propose
+	Value  int64         // of Renew the lease's TTL in seconds, 0 without one; of Remaining seconds, -1 without one
+	Config string        // of Reconfigure: the new configuration
+	Err    error         // there is no answer, or the mutation was not proposed
+	Code   proto.ErrCode // of Reconfigure
 
 	cxid int32
 	zxid proto.Zxid // of ReadPoint: what has to be applied
@@ -73,7 +78,10 @@ func (r *Replica) Call(c *Call) {
 	case k.store == nil || r.role != leading && r.role != learning:
 		k.finish(c, mvcc.ErrNoLeader)
 	case c.Kind == Propose:
-		r.propose(c)
+		r.propose(c, proto.OpEtcd, c.Record)
+	case c.Kind == Reconfigure:
+		req := proto.ReconfigRequest{JoiningServers: []byte(c.Joining), LeavingServers: []byte(c.Leaving), CurConfigID: -1}
+		r.propose(c, proto.OpReconfig, req.Append(nil))
 	case r.role == learning && c.Kind == ReadPoint:
 		k.readers = append(k.readers, c)
 	case r.role == learning:
@@ -88,18 +96,23 @@ func (r *Replica) Call(c *Call) {
 	}
 }
 
-// propose puts a mutation into the log, through the leader if that is another server.
-func (r *Replica) propose(c *Call) {
+// gatewayIDs are those of a gateway, which has found out by its own means what its client may do. The first one tells the leader; no
+// client can have it, for there is no such scheme.
+var gatewayIDs = []proto.ID{{Scheme: "zebu", ID: "etcd"}, {Scheme: "super"}}
+
+// propose puts something into the log, through the leader if that is another server.
+func (r *Replica) propose(c *Call, op proto.OpCode, body []byte) {
 	k := &r.kv
 	k.cxid++
 	c.cxid = k.cxid
 	k.asked = append(k.asked, c)
 	if r.role == leading {
-		r.plan(nil, 0, k.session, &Request{Xid: c.cxid, Op: proto.OpEtcd, Body: c.Record})
+		r.plan(nil, 0, k.session, &Request{Xid: c.cxid, Op: op, Body: body, IDs: gatewayIDs})
 		return
 	}
-	f := proto.ForwardedRequest{Session: k.session, Cxid: c.cxid, Op: proto.OpEtcd, Body: c.Record}
-	r.upstream.packets = append(r.upstream.packets, proto.QuorumPacket{Type: proto.PacketRequest, Zxid: -1, Data: f.Append(nil)})
+	f := proto.ForwardedRequest{Session: k.session, Cxid: c.cxid, Op: op, Body: body}
+	p := proto.QuorumPacket{Type: proto.PacketRequest, Zxid: -1, Data: f.Append(nil), AuthInfo: gatewayIDs}
+	r.upstream.packets = append(r.upstream.packets, p)
 }
 
 // answerCall answers the call that a transaction stems from. What was asked for before it the leader has passed over.
@@ -115,6 +128,9 @@ func (r *Replica) answerCall(hdr *proto.TxnHeader) {
 		switch {
 		case c.cxid != hdr.Cxid:
 			k.finish(c, mvcc.ErrUnknown)
+		case c.Kind == Reconfigure:
+			c.Config, c.Code = string(r.res.Config), r.res.Err
+			k.finish(c, nil)
 		case hdr.Type != proto.OpEtcd:
 			k.finish(c, mvcc.ErrForeign)
 		default:
@@ -215,6 +231,9 @@ func (m *Member) Call(c *Call) {
 	switch {
 	case c.Kind == Propose && m.r.role == leading && !m.allServeEtcd():
 		m.r.kv.finish(c, mvcc.ErrForeign)
+	case c.Kind == Reconfigure && m.r.role == leading:
+		m.tellPlanner()
+		m.r.Call(c)
 	case m.r.role == learning && m.extensions[m.leaderID]&proto.ExtEtcd == 0:
 		m.r.kv.finish(c, mvcc.ErrForeign)
 	case c.Kind == ReadPoint && m.r.role == leading:

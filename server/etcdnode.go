@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	"google.golang.org/grpc/codes"
 	grpcstatus "google.golang.org/grpc/status"
 
@@ -147,9 +148,26 @@ func (s *Server) Status() status.Etcd {
 	return st
 }
 
-// Reconfigure is not supported: the configuration is changed through ZooKeeper's API.
-func (s *Server) Reconfigure(context.Context, string, string) (string, error) {
-	return "", grpcstatus.Error(codes.Unimplemented, "zebu: change the ensemble with ZooKeeper's reconfig (zebu cli reconfig)")
+// Reconfigure asks for another configuration of the ensemble, in the words of ZooKeeper's reconfig, and returns it.
+func (s *Server) Reconfigure(ctx context.Context, joining, leaving string) (string, error) {
+	if s.loop.e == nil {
+		return "", grpcstatus.Error(codes.Unimplemented, "zebu: a standalone server has no ensemble to change")
+	}
+	c := &replica.Call{Kind: replica.Reconfigure, Joining: joining, Leaving: leaving}
+	if err := s.call(ctx, c); err != nil {
+		return "", err
+	}
+	switch c.Code {
+	case proto.OK:
+		return c.Config, nil
+	case proto.ErrReconfigDisabled:
+		return "", grpcstatus.Error(codes.FailedPrecondition, "zebu: reconfigEnabled is false on the leader")
+	case proto.ErrNewConfigNoQuorum:
+		return "", rpctypes.ErrGRPCUnhealthy
+	case proto.ErrReconfigInProgress:
+		return "", grpcstatus.Error(codes.Unavailable, "zebu: another change of the ensemble is under way")
+	}
+	return "", grpcstatus.Errorf(codes.InvalidArgument, "zebu: reconfig: %v", c.Code)
 }
 
 // MoveLeader is not supported: elections decide.
