@@ -21,12 +21,12 @@ const (
 	portStep = 100
 	lastBase = 9981
 	// maxServers is what fits between two first ports.
-	maxServers = portStep / 3
+	maxServers = portStep / 4
 )
 
 // layout says where the servers of a trial ensemble live: ids 1 and up, voters first, in directories of dir named after
 // them, at consecutive ports of loopback from base on: one for the clients of each server, then one each for the quorum,
-// then one each for elections.
+// then one each for elections, then one each for etcd clients.
 type layout struct {
 	dir       string // absolute
 	voters    int
@@ -42,9 +42,21 @@ func (l *layout) size() int { return l.voters + l.observers }
 // ports is how many ports the servers take.
 func (l *layout) ports() int {
 	if l.alone() {
-		return 1
+		return 2
 	}
-	return 3 * l.size()
+	return 4 * l.size()
+}
+
+// etcdPort is where server id serves etcd clients.
+func (l *layout) etcdPort(id int) int { return l.base + l.ports() - l.size() + id - 1 }
+
+// endpoints are what etcd clients connect to.
+func (l *layout) endpoints() string {
+	var all []string
+	for id := 1; id <= l.size(); id++ {
+		all = append(all, net.JoinHostPort(loopback, strconv.Itoa(l.etcdPort(id))))
+	}
+	return strings.Join(all, ",")
 }
 
 func (l *layout) home(id int) string   { return filepath.Join(l.dir, strconv.Itoa(id)) }
@@ -153,7 +165,9 @@ maxClientCnxns=0
 4lw.commands.whitelist=*
 admin.enableServer=false
 autopurge.purgeInterval=1
-`, id, l.base+id-1, loopback, propertyValue(l.data(id)))
+etcd.clientPort=%d
+etcd.clientPortAddress=%s
+`, id, l.base+id-1, loopback, propertyValue(l.data(id)), l.etcdPort(id), loopback)
 	if l.alone() {
 		return b.String()
 	}

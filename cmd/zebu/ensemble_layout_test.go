@@ -50,7 +50,7 @@ func TestLayout(t *testing.T) {
 			if got.Distributed() == l.alone() || got.Quorum.Observer != (id > c.voters) {
 				t.Errorf("%+v, server %d: distributed %v, observer %v", c, id, got.Distributed(), got.Quorum.Observer)
 			}
-			ports[got.Client.Addr.Port] = true
+			ports[got.Client.Addr.Port], ports[got.Etcd.Addr.Port] = true, true
 			for _, m := range got.Quorum.Config.Members {
 				for _, a := range m.Addrs {
 					ports[a.Quorum], ports[a.Election] = true, true

@@ -101,7 +101,7 @@ func (e *ensemble) run(ctx context.Context, lines <-chan string) error {
 // greet tells where the servers are and what can be done with them.
 func (e *ensemble) greet() {
 	l := e.layout
-	fmt.Fprintf(e.out, "%s, data in %s\nConnect with: zebu cli --server %s\n\n", l.describe(), l.dir, l.connectString())
+	fmt.Fprintf(e.out, "%s, data in %s\nConnect with: zebu cli --server %s\n         or: etcdctl --endpoints %s\n\n", l.describe(), l.dir, l.connectString(), l.endpoints())
 	tw := tabwriter.NewWriter(e.out, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(tw, "SERVER\tCLIENTS\tPID\tLOG")
 	for _, m := range e.members {
