@@ -197,10 +197,12 @@ func phaseNoun(p Phase, protocol string) string {
 		return "noticing that the leader is gone"
 	case p.Kind == elect:
 		return "election"
+	case p.Kind == discover:
+		return "discovery"
 	case raft:
 		return "committing the term's first entry"
 	default:
-		return "discovery and synchronisation"
+		return "synchronisation"
 	}
 }
 

@@ -93,6 +93,9 @@ func leaderCrash(protocol string) lab.Run {
 	elected := m.elect(noticed, look, lead, follow)
 	served := elected + 3*lab.Millisecond
 	for _, s := range []int{1, 2, 3} {
+		if !raftLike(protocol) {
+			m.add(lab.Event{At: elected + 1200, Kind: lab.Sync, Server: 4, Peer: s, Name: "DIFF", Epoch: 1, Index: 12})
+		}
 		m.send(elected, 4, s, map[bool]string{false: "NEWLEADER", true: "MsgApp"}[raftLike(protocol)], 2, 0, 600)
 	}
 	m.serve(served, 4, 2)

@@ -8,17 +8,19 @@ import (
 
 // Phase is a part of the time that the servers were without a leader who can commit.
 type Phase struct {
-	Kind string     `json:"kind"` // "detect", "elect" or "establish"
+	Kind string     `json:"kind"` // see the constants below
 	Name string     `json:"name"` // a word or two, for the diagram
 	Text string     `json:"text"` // a sentence
 	From lab.Micros `json:"from"`
 	To   lab.Micros `json:"to"`
 }
 
-// Kinds of phases: nobody has noticed yet; an election is on; somebody is elected and may not commit yet.
+// Kinds of phases: nobody has noticed yet; an election is on; the elected takes an epoch that a quorum accepts (ZAB's phase 1); somebody is
+// elected and makes histories equal (ZAB's phase 2), or commits the first entry of the term (Raft).
 const (
 	detect    = "detect"
 	elect     = "elect"
+	discover  = "discover"
 	establish = "establish"
 )
 
@@ -26,7 +28,7 @@ const (
 // until one was elected; and what the elected did until it could commit.
 func Phases(r lab.Run) []Phase {
 	var phases []Phase
-	p := tenure{run: r, role: map[int]string{}, up: map[int]bool{}, elected: map[int]lab.Micros{}, fault: -1, looked: -1}
+	p := tenure{run: r, role: map[int]string{}, up: map[int]bool{}, elected: map[int]lab.Micros{}, syncs: map[int]lab.Micros{}, fault: -1, looked: -1}
 	for _, e := range r.Events {
 		if e.Kind == lab.Serve && leads(p.role[e.Server]) {
 			phases = append(phases, p.phases(e)...)
@@ -42,6 +44,7 @@ type tenure struct {
 	role    map[int]string
 	up      map[int]bool       // whose process runs
 	elected map[int]lab.Micros // since when a server leads
+	syncs   map[int]lab.Micros // when it first brought a learner up to date since
 	leader  int                // the newest that served, 0: none
 	lost    lab.Micros         // when the leader crashed, or 0 if there was none yet; -1: it is there
 	fault   lab.Micros         // the newest fault, -1: there was none
@@ -62,6 +65,7 @@ func (t *tenure) take(e lab.Event) {
 		switch {
 		case leads(e.Name) && !leads(t.role[e.Server]):
 			t.elected[e.Server] = e.At
+			delete(t.syncs, e.Server)
 		case looks(e.Name) && t.looked < 0:
 			t.looked = e.At
 		case e.Server == t.leader && leads(t.role[e.Server]) && t.lost < 0 && t.fault < 0:
@@ -74,6 +78,10 @@ func (t *tenure) take(e lab.Event) {
 	case lab.Partition, lab.SlowLink, lab.SlowDisk, lab.Clock:
 		if t.looked < 0 {
 			t.fault = e.At
+		}
+	case lab.Sync:
+		if _, ok := t.syncs[e.Server]; !ok {
+			t.syncs[e.Server] = e.At
 		}
 	case lab.Commit:
 		if e.Server == t.leader {
@@ -135,6 +143,10 @@ func (t *tenure) phases(served lab.Event) []Phase {
 	}
 	add(detect, name, text, began, looked)
 	add(elect, "election", fmt.Sprintf(w.elect, serverName(served.Server)), looked, elected)
+	if first, ok := t.syncs[served.Server]; ok && !raftLike(t.run.Protocol) {
+		add(discover, "discovery", fmt.Sprintf("Discovery (phase 1): a quorum tells %s its newest epochs, and promises to follow none older than the one that it takes:", serverName(served.Server)), elected, first)
+		elected = first
+	}
 	add(establish, w.short, fmt.Sprintf(w.establish, serverName(served.Server)), elected, served.At)
 	return phases
 }
@@ -147,8 +159,8 @@ var phaseWords = map[bool]struct{ detect, wait, elect, short, establish string }
 		detect:    "Until a server looks for a new leader:",
 		wait:      "Until a server looks for a leader:",
 		elect:     "Fast leader election: servers exchange votes until a quorum agrees on the one with the newest history; until it names %s:",
-		short:     "discovery + synchronisation",
-		establish: "Discovery of the new epoch and synchronisation of a quorum's histories with that of %s, before it may propose anything:",
+		short:     "synchronisation",
+		establish: "Synchronisation (phase 2): a quorum's histories are made equal to that of %s, and are on disk, before it may propose anything:",
 	},
 	true: {
 		detect:    "Until the election timeout of a server has run out:",

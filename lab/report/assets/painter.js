@@ -36,6 +36,7 @@ lab.Painter = class {
     this.links();
     this.arrows();
     for (let s = 1; s <= this.trace.servers; s++) this.spans(s);
+    this.future();
     this.marks();
     this.requests();
     this.current();
@@ -70,7 +71,7 @@ lab.Painter = class {
       const x0 = this.view.x(p.from), x1 = this.view.x(p.to);
       if (x1 < gutter || x0 > this.right) continue;
       c.fillStyle = this.theme.faint;
-      c.globalAlpha = p.kind === "elect" ? 0.5 : 0.28;
+      c.globalAlpha = p.kind === "elect" || p.kind === "establish" ? 0.5 : 0.28;
       c.fillRect(x0, this.top + head - 4, Math.max(1, x1 - x0), this.height - head);
       c.globalAlpha = 1;
       c.strokeStyle = c.fillStyle = this.theme.ink;
@@ -137,6 +138,16 @@ lab.Painter = class {
         this.hits.push({box: [x0, y - 4, x1 - x0, 8], text: `${lab.server(s)} ${text}`, at: cut.from});
       }
     }
+  }
+
+  // future makes pale what lies behind the cursor.
+  future() {
+    if (!this.cursor) return;
+    const c = this.ctx, x = Math.max(gutter, this.view.x(this.cursor.at));
+    c.fillStyle = this.theme.panel;
+    c.globalAlpha = 0.72;
+    c.fillRect(x, this.top + head - 4, this.right - x, this.height - head);
+    c.globalAlpha = 1;
   }
 
   // spans draw a server's line: thick for a leader, hatched for one that looks for a leader, pale until it serves, absent while it is down.
@@ -246,7 +257,7 @@ lab.Painter = class {
     const look = `${name}/${colour}/${future}`;
     let p = paths.get(look);
     if (!p) {
-      const alpha = (future ? 0.16 : 1) * (name === "heartbeat" ? 0.7 : 0.95) * (many ? 0.45 : 1);
+      const alpha = (future ? 0.5 : 1) * (name === "heartbeat" ? 0.7 : 0.95) * (many ? 0.45 : 1);
       p = {line: new Path2D(), heads: new Path2D(), ends: new Path2D(), colour, alpha, style: lab.classes[name]};
       paths.set(look, p);
     }
@@ -408,7 +419,7 @@ lab.Painter = class {
       c.stroke();
       c.globalAlpha = 1;
     }
-    const y = e.server ? this.y(e.server) + (lab.markAt[e.kind] || 0) : this.clientY(e.client || 1);
+    const y = e.client ? this.clientY(e.client) : this.y(e.server || 1) + (lab.markAt[e.kind] || 0);
     c.beginPath();
     c.arc(this.view.x(e.at), y, 10, 0, 7);
     c.stroke();
