@@ -54,6 +54,7 @@ bench: build
 	$(GO) run ./bench compare --out bench/RESULTS.md
 	$(GO) run ./bench ensemble --out bench/ENSEMBLE.md
 	$(GO) run ./bench recovery --out bench/RECOVERY.md
+	$(GO) run ./bench etcd --out bench/ETCD.md
 
 generate:
 	$(GO) generate ./...
