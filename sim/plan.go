@@ -121,7 +121,7 @@ func drawOptions(d dice) Options {
 	if d.chance(3) {
 		o.EtcdUsers = d.one(1, 3, 6)
 	} else if d.chance(4) {
-		o.LastCounter = uint32(d.one(20, 100, 500))
+		o.LastCounter = uint32(d.one(300, 1000))
 	}
 	return o
 }

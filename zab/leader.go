@@ -287,7 +287,9 @@ func (l *Leader) Synced(z proto.Zxid) {
 		if l.phase == leaderEnded {
 			l.drain()
 		}
-		l.commit()
+		if !mutant.On(mutant.CommitMissesOwnSync) {
+			l.commit()
+		}
 	}
 }
 

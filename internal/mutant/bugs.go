@@ -15,6 +15,7 @@ const (
 	AckBeforeHistory     // it acknowledges NEWLEADER before the leader's history is on its disk (ZOOKEEPER-3911, 4646)
 	CommitWithMinority   // a leader commits what only one server has logged
 	CommitUnlogged       // it counts itself before it has logged
+	CommitMissesOwnSync  // a leader whose own disk is the last of a quorum does not commit (ZOOKEEPER-4537)
 	EarlyAckCounts       // it counts what a follower acknowledged before NEWLEADER
 	EstablishAlone       // its history is committed before a quorum has it
 	OneQuorumDecides     // during a reconfiguration the old configuration alone decides

@@ -24,6 +24,7 @@ var names = [Count]string{
 	AckBeforeHistory:        "AckBeforeHistory",
 	CommitWithMinority:      "CommitWithMinority",
 	CommitUnlogged:          "CommitUnlogged",
+	CommitMissesOwnSync:     "CommitMissesOwnSync",
 	EarlyAckCounts:          "EarlyAckCounts",
 	EstablishAlone:          "EstablishAlone",
 	OneQuorumDecides:        "OneQuorumDecides",
