@@ -22,8 +22,8 @@ const words = {
   send(t, e) {
     const a = e.arrow;
     let fate = "";
-    const held = t.cutAt(e.server, e.peer, e.at) ? ": the link is cut" : "";
-    if (a) fate = !a.end ? `${held}, still under way when the run ends` : a.lost ? `${held}, lost after ${lab.time(a.t1 - a.t0)}` : `${held}, arrives after ${lab.time(a.t1 - a.t0)}`;
+    const held = t.cutAt(e.server, e.peer, e.at) ? "; the link is cut, and it" : "; it";
+    if (a) fate = !a.end ? `${held} is still under way when the run ends` : a.lost ? `${held} is lost after ${lab.time(a.t1 - a.t0)}` : `${held} arrives after ${lab.time(a.t1 - a.t0)}`;
     return `${lab.server(e.server)} sends ${e.name} to ${lab.server(e.peer)}${fate}${words.message(t, e)}`;
   },
   recv: (t, e) => `${lab.server(e.server)} receives ${e.name} from ${lab.server(e.peer)}${words.message(t, e)}`,
