@@ -193,7 +193,7 @@ func (s *Store) Log() *Log { return &s.log }
 func (s *Store) Close() error { return errors.Join(s.log.Close(), s.releaseLocks()) }
 
 // Sizes returns the bytes in the directory of snapshots and in that of logs, which may be the same: by the length of all
-// the files there, preallocated zeros included, as ZooKeeper counts them. What cannot be read counts 0.
+// the files there and in directories below, preallocated zeros included, as ZooKeeper counts them. What cannot be read counts 0.
 func (s *Store) Sizes() (data, log int64) {
 	data = s.size(s.snapDir)
 	if s.logDir == s.snapDir {
@@ -208,7 +208,13 @@ func (s *Store) size(dir string) (total int64) {
 		return 0
 	}
 	for _, n := range names {
-		if st, err := s.opt.FS.Stat(filepath.Join(dir, n)); err == nil {
+		path := filepath.Join(dir, n)
+		st, err := s.opt.FS.Stat(path)
+		switch {
+		case err != nil:
+		case st.IsDir(): // the etcd key space's
+			total += s.size(path)
+		default:
 			total += st.Size()
 		}
 	}
