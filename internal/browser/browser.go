@@ -21,7 +21,7 @@ import (
 var programs = []string{"chromium", "chromium-browser", "google-chrome", "google-chrome-stable"}
 
 // patience bounds one command. A loaded machine takes seconds to start a renderer.
-const patience = 60 * time.Second
+const patience = 120 * time.Second
 
 // Browser is a running Chromium with a profile of its own. It is safe for several goroutines.
 type Browser struct {

@@ -38,7 +38,7 @@ func TestPage(t *testing.T) {
 	if err := p.Key("ArrowRight"); err != nil {
 		t.Fatal(err)
 	}
-	if err := p.Await(`n === 1 && k === "ArrowRight"`, 10); err != nil {
+	if err := p.Await(`n === 1 && k === "ArrowRight"`, 60); err != nil {
 		t.Error(err)
 	}
 	if problems := p.Problems(); len(problems) > 0 {

@@ -173,7 +173,7 @@ func TestPage(t *testing.T) {
 	defer func() { must(t, b.Close()) }()
 	p, err := b.Open(serve(t).URL, 1400, 1150)
 	must(t, err)
-	must(t, p.Await(`lab.game && lab.game.diagram`, 30))
+	must(t, p.Await(`lab.game && lab.game.diagram`, 120))
 	check := func(expression string, want any) {
 		t.Helper()
 		var got any
@@ -212,7 +212,7 @@ func TestPage(t *testing.T) {
 	check(`document.querySelectorAll("tr.down").length`, 0.0)
 	check(`document.getElementById("said").textContent`, "")
 	click(`[data-do="play"]`)
-	must(t, p.Await(`lab.game.diagram.view.duration > 3150000`, 30))
+	must(t, p.Await(`lab.game.diagram.view.duration > 3150000`, 120))
 	click(`[data-do="play"]`)
 	shoot(t, p, "live-play")
 	if problems := p.Problems(); len(problems) > 0 {

@@ -62,7 +62,7 @@ func open(t *testing.T, b *browser.Browser, runs []lab.Run, series []lab.Series)
 	must(t, f.Close())
 	p, err := b.Open("file://"+file, 1280, 900)
 	must(t, err)
-	must(t, p.Await(`document.documentElement.dataset.drawn === "all"`, 30))
+	must(t, p.Await(`document.documentElement.dataset.drawn === "all"`, 120))
 	return p
 }
 
@@ -135,7 +135,7 @@ func zoom(t *testing.T, p *browser.Page) {
 	check(t, p, `[...lab.diagrams.values()][0].view.from > 240000`, true)
 	// A sentence shows its part of the run.
 	must(t, p.Click(".differences button"))
-	must(t, p.Await(`[...lab.diagrams.values()][0].view.to < 400000`, 10))
+	must(t, p.Await(`[...lab.diagrams.values()][0].view.to < 400000`, 60))
 	check(t, p, window, []int{96, 387})
 }
 
