@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Page is a tab.
@@ -53,6 +54,8 @@ func (b *Browser) Open(url string, width, height int) (*Page, error) {
 	case <-p.loaded:
 	case <-b.done:
 		return nil, fmt.Errorf("open %s: chromium is gone", url)
+	case <-time.After(patience):
+		return nil, fmt.Errorf("open %s: not loaded within %v", url, patience)
 	}
 	return p, nil
 }

@@ -37,7 +37,7 @@ var words = []struct {
 	name string
 	measureWords
 }{
-	{"timeToLeader", measureWords{lead: "From the fault to a leader that can commit", more: "took"}},
+	{"timeToLeader", measureWords{lead: "From the fault, or the start, to a leader that can commit", more: "took"}},
 	{"unavailable", measureWords{lead: "The longest time in which clients waited and no write was answered", more: "took"}},
 	{"elections", measureWords{lead: "Elections begun", more: "needed"}},
 	{"leaders", measureWords{lead: "Leaders one after the other", more: "had"}},
