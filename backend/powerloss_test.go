@@ -5,6 +5,8 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -116,7 +118,7 @@ func isZero(b []byte) bool { return len(bytes.Trim(b, "\x00")) == 0 }
 func tear(g *rand.Rand, old, now []byte) []byte {
 	torn := make([]byte, len(now))
 	copy(torn, old)
-	likely := []float64{0, 0.03, 0.5, 0.97, 1}[g.IntN(5)]
+	likely := []float64{0, 0.03, 0.5, 0.9, 0.98, 1}[g.IntN(6)]
 	for at := 0; at < len(now); at += page {
 		if g.Float64() < likely {
 			copy(torn[at:min(at+page, len(now))], now[at:])
@@ -131,7 +133,7 @@ func lose(g *rand.Rand, t *testing.T, old, now files) files {
 	t.Helper()
 	left := files{}
 	tables := manifestOf(t, now)
-	names := slices.Sorted(keysOf(now)) // for the seed's sake
+	names := slices.Sorted(maps.Keys(now)) // for the seed's sake
 	for _, name := range names {
 		data := now[name]
 		var id uint64
@@ -148,13 +150,13 @@ func lose(g *rand.Rand, t *testing.T, old, now files) files {
 				left[name] = append(left[name], make([]byte, g.IntN(2)*g.IntN(20))...)
 			}
 		case old[name] == nil && g.IntN(6) == 0: // its name was not written
-		case old[name] == nil && g.IntN(20) == 0:
-			left[name] = nil // nor its size
+		case old[name] == nil && g.IntN(6) == 0: // nor its size
+			left[name] = tear(g, nil, data[:g.IntN(2)*g.IntN(len(data)+1)])
 		default:
 			left[name] = tear(g, old[name], data)
 		}
 	}
-	for _, name := range slices.Sorted(keysOf(old)) {
+	for _, name := range slices.Sorted(maps.Keys(old)) {
 		if _, ok := now[name]; !ok && g.IntN(4) == 0 { // its removal was not written, or that it was emptied
 			left[name] = old[name][:len(old[name])*g.IntN(2)]
 		}
@@ -163,16 +165,6 @@ func lose(g *rand.Rand, t *testing.T, old, now files) files {
 		left["099999.sst"] = make([]byte, g.IntN(3)*1000)
 	}
 	return left
-}
-
-func keysOf(all files) func(func(string) bool) {
-	return func(yield func(string) bool) {
-		for name := range all {
-			if !yield(name) {
-				return
-			}
-		}
-	}
 }
 
 func manifestOf(t *testing.T, all files) map[uint64]bool {
@@ -184,27 +176,6 @@ func manifestOf(t *testing.T, all files) map[uint64]bool {
 		t.Fatal(err)
 	}
 	return tables
-}
-
-// model is the same history in memory, which goes forward only.
-type model struct {
-	mem   mvcc.Memory
-	store *mvcc.Store
-}
-
-// at tells what a state at a zxid is like.
-func (m *model) at(t *testing.T, z proto.Zxid) string {
-	t.Helper()
-	if m.store == nil {
-		var err error
-		if m.store, err = mvcc.Open(&m.mem, mvcc.Options{}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := advance(m.store, z, func(b *mvcc.Batch) error { m.mem.Commit(b); return nil }); err != nil {
-		t.Fatal(err)
-	}
-	return like(t, m.store)
 }
 
 // like tells what a state is like.
@@ -232,121 +203,266 @@ func ramDir(t *testing.T) string {
 	return dir
 }
 
-// stopped stops a process and waits until it stands still.
-func stopped(t *testing.T, cmd *exec.Cmd) {
+// process is a process that runs syncForever.
+type process struct {
+	t     *testing.T
+	dir   string
+	cmd   *exec.Cmd
+	lines chan string
+	in    io.Writer
+}
+
+func startProcess(t *testing.T, dir string) *process {
 	t.Helper()
-	if err := cmd.Process.Signal(syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
+	cmd, scan, in := childWithInput(t, "syncer", dir)
+	p := &process{t, dir, cmd, make(chan string, 1000), in}
+	go func() {
+		for scan.Scan() {
+			p.lines <- scan.Text()
+		}
+		close(p.lines)
+	}()
+	return p
+}
+
+// files stops the process, wherever it is, and reads what is in the directory.
+func (p *process) files() files {
+	p.t.Helper()
+	if err := p.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		p.t.Fatal(err)
 	}
 	var status syscall.WaitStatus
-	if _, err := syscall.Wait4(cmd.Process.Pid, &status, syscall.WUNTRACED, nil); err != nil || !status.Stopped() {
-		t.Fatal(status, err)
+	if _, err := syscall.Wait4(p.cmd.Process.Pid, &status, syscall.WUNTRACED, nil); err != nil || !status.Stopped() {
+		p.t.Fatal(status, err)
 	}
+	now := readFiles(p.t, p.dir)
+	if err := p.cmd.Process.Signal(syscall.SIGCONT); err != nil {
+		p.t.Fatal(err)
+	}
+	return now
 }
 
-func resume(t *testing.T, cmd *exec.Cmd) {
-	t.Helper()
-	if err := cmd.Process.Signal(syscall.SIGCONT); err != nil {
-		t.Fatal(err)
-	}
+func (p *process) kill() {
+	_ = p.cmd.Process.Kill()
+	_ = p.cmd.Wait()
 }
 
-// readUntil reads lines of the process until one tells of something, and returns the number in it.
-func readUntil(t *testing.T, lines *bufio.Scanner, what string) proto.Zxid {
-	t.Helper()
-	for lines.Scan() {
-		if n, ok := strings.CutPrefix(lines.Text(), what+" "); ok {
+// until reads lines until one tells of something, and returns the number in it.
+func (p *process) until(what string) proto.Zxid {
+	p.t.Helper()
+	for line := range p.lines {
+		if n, ok := strings.CutPrefix(line, what+" "); ok {
 			z, err := strconv.ParseInt(n, 10, 64)
 			if err != nil {
-				t.Fatal(err)
+				p.t.Fatal(err)
 			}
 			return proto.Zxid(z)
 		}
 	}
-	t.Fatal("the process has ended")
+	p.t.Fatal("the process has ended")
 	return 0
 }
 
+// changes returns what is in the directory each time that other files are in it, until the process says something.
+func (p *process) changes() (all []files) {
+	p.t.Helper()
+	for before := ""; len(p.lines) == 0; {
+		entries, err := os.ReadDir(p.dir)
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		if now := fmt.Sprint(entries); now != before {
+			before = now
+			all = append(all, p.files())
+		}
+	}
+	return all
+}
+
+// outcomes are the states that came back.
+type outcomes struct {
+	t     *testing.T
+	found map[proto.Zxid]map[string]string // what they are like, and whence
+	n     int
+}
+
+func (o *outcomes) note(whence string, s *mvcc.Store) {
+	o.t.Helper()
+	z := s.Applied()
+	if o.found[z] == nil {
+		o.found[z] = map[string]string{}
+	}
+	o.found[z][like(o.t, s)] = whence
+}
+
+// open opens what is left, and replays the history up to a zxid, if it is not 0.
+func (o *outcomes) open(whence string, left files, synced, replay proto.Zxid) {
+	o.t.Helper()
+	o.n++
+	dir := ramDir(o.t)
+	defer os.RemoveAll(dir)
+	left.write(o.t, dir)
+	b, err := open(dir, nil, smallMemTable)
+	if err != nil {
+		o.t.Fatalf("%s: %v", whence, err)
+	}
+	_, s := mustStore(o.t, b)
+	if s.Applied() < synced {
+		o.t.Fatalf("%s: opened at %v, synced at %v", whence, s.Applied(), synced)
+	}
+	o.note(whence, s)
+	if s.Applied() < replay {
+		if err := advance(s, replay, b.Commit); err != nil {
+			o.t.Fatal(err)
+		}
+		if err := b.Close(); err != nil {
+			o.t.Fatal(err)
+		}
+		b, s = must(o.t, dir, smallMemTable)
+		o.note(whence+" and replay", s)
+	}
+	if err := b.Close(); err != nil {
+		o.t.Fatal(err)
+	}
+}
+
+// compare holds all states against the history in memory.
+func (o *outcomes) compare() {
+	o.t.Helper()
+	mem := &mvcc.Memory{}
+	model, err := mvcc.Open(mem, mvcc.Options{})
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	for _, z := range slices.Sorted(maps.Keys(o.found)) {
+		if err := advance(model, z, func(b *mvcc.Batch) error { mem.Commit(b); return nil }); err != nil {
+			o.t.Fatal(err)
+		}
+		want := like(o.t, model)
+		for got, whence := range o.found[z] {
+			if got != want {
+				o.t.Errorf("%s: %s, want %s", whence, got, want)
+			}
+		}
+	}
+}
+
 // TestPowerLoss has the power fail at random times of a process that commits and syncs: a state comes back that there was, at the
-// last Sync or later, and goes on as if nothing had been.
+// last Sync or later, and goes on as if nothing had been. Then the power fails again while a process comes back.
 func TestPowerLoss(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("stops processes")
 	}
-	const rounds, losses, replays = 8, 30, 6
-	dir := ramDir(t)
+	const rounds, losses, again, replays = 8, 24, 3, 6
 	g := rand.New(rand.NewPCG(8, 9))
-	cmd, lines, in := childWithInput(t, "syncer", dir)
-	defer cmd.Process.Kill()
-	var m model
-	ends := map[proto.Zxid]bool{}
+	o := &outcomes{t: t, found: map[proto.Zxid]map[string]string{}}
+	p := startProcess(t, ramDir(t))
+	defer func() { p.kill() }()
 	for round := range rounds {
-		synced := readUntil(t, lines, "synced")
-		stopped(t, cmd)
-		old := readFiles(t, dir)
-		resume(t, cmd)
-		n := 20 + g.IntN(180)
-		fmt.Fprintln(in, n)
+		synced := p.until("synced")
+		old := p.files()
+		n := 20 + g.IntN(280)
+		fmt.Fprintln(p.in, n)
 		last := synced + proto.Zxid(n)
-		for stop := synced + proto.Zxid(g.IntN(n)); readUntil(t, lines, "committed") < stop; {
+		for stop := synced + proto.Zxid(g.IntN(n)); p.until("committed") < stop; {
 		}
-		stopped(t, cmd)
-		now := readFiles(t, dir)
-		resume(t, cmd)
-		fmt.Fprintln(in)
-		found := map[proto.Zxid]map[string]int{}
-		note := func(s *mvcc.Store, seed int) {
-			z := s.Applied()
-			if found[z] == nil {
-				found[z] = map[string]int{}
-			}
-			found[z][like(t, s)] = seed
-		}
+		now := p.files()
+		fmt.Fprintln(p.in)
+		var left files
 		for seed := range losses {
-			left := ramDir(t)
-			lose(rand.New(rand.NewPCG(uint64(round), uint64(seed))), t, old, now).write(t, left)
-			b, err := open(left, nil, smallMemTable)
-			if err != nil {
-				t.Fatalf("round %d, seed %d: %v", round, seed, err)
+			left = lose(rand.New(rand.NewPCG(uint64(round), uint64(seed))), t, old, now)
+			replay := last
+			if seed%replays != 0 {
+				replay = 0
 			}
-			_, s := mustStore(t, b)
-			if s.Applied() < synced {
-				t.Fatalf("round %d, seed %d: opened at %v, synced at %v", round, seed, s.Applied(), synced)
-			}
-			ends[s.Applied()] = true
-			note(s, seed)
-			if seed%replays == 0 && s.Applied() < last {
-				if err := advance(s, last, b.Commit); err != nil {
-					t.Fatal(err)
-				}
-				if err := b.Close(); err != nil {
-					t.Fatal(err)
-				}
-				b, s = must(t, left, smallMemTable)
-				note(s, seed)
-			}
-			if err := b.Close(); err != nil {
-				t.Fatal(err)
-			}
-			os.RemoveAll(left)
+			o.open(fmt.Sprintf("round %d, seed %d", round, seed), left, synced, replay)
 		}
-		for _, z := range slices.Sorted(func(yield func(proto.Zxid) bool) {
-			for z := range found {
-				if !yield(z) {
-					return
-				}
-			}
-		}) {
-			want := m.at(t, z)
-			for got, seed := range found[z] {
-				if got != want {
-					t.Errorf("round %d, seed %d: %s, want %s", round, seed, got, want)
-				}
+		if round%2 == 0 {
+			continue
+		}
+		p.kill()
+		dir := ramDir(t)
+		left.write(t, dir)
+		p = startProcess(t, dir)
+		for _, now := range p.changes() {
+			for range again {
+				o.open(fmt.Sprintf("round %d, again, %d", round, o.n), lose(g, t, left, now), synced, 0)
 			}
 		}
 	}
-	t.Logf("%d different states", len(ends))
-	if len(ends) < 3*rounds {
+	o.compare()
+	t.Logf("%d losses, %d different states", o.n, len(o.found))
+	if len(o.found) < 3*rounds {
 		t.Error("hardly anything was lost")
+	}
+}
+
+// TestDamage turns a bit over in what is on disk for sure: Open refuses, or it was one that does not count.
+func TestDamage(t *testing.T) {
+	const end, tries = 500, 120
+	dir := ramDir(t)
+	b, s := must(t, dir, smallMemTable)
+	if err := advance(s, end, b.Commit); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	closed := readFiles(t, dir)
+	b, s = must(t, dir, 8*smallMemTable) // keeps the rest in its log
+	if err := advance(s, end+150, b.Commit); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	synced := readFiles(t, dir)
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	o := &outcomes{t: t, found: map[proto.Zxid]map[string]string{}}
+	g := rand.New(rand.NewPCG(5, 6))
+	refused := map[string]int{}
+	for try := range tries {
+		all, at := maps.Clone(closed), proto.Zxid(end)
+		if try%2 == 1 {
+			all, at = maps.Clone(synced), end+150
+		}
+		names := slices.Sorted(maps.Keys(all))
+		name := names[g.IntN(len(names))]
+		data := slices.Clone(all[name])
+		if len(data) == 0 {
+			continue
+		}
+		// The beginning and the end of a file have what else there is in it.
+		where := []int{g.IntN(len(data)), g.IntN(min(len(data), 200)), len(data) - 1 - g.IntN(min(len(data), 200))}[g.IntN(3)]
+		data[where] ^= 1 << g.IntN(8)
+		all[name] = data
+		left := ramDir(t)
+		all.write(t, left)
+		whence := fmt.Sprintf("try %d: %s at %d of %d", try, name, where, len(data))
+		b, err := open(left, nil, 8*smallMemTable)
+		if err != nil {
+			if !errors.Is(err, mvcc.ErrDamaged) {
+				t.Errorf("%s: %v", whence, err)
+			}
+			refused[filepath.Ext(name)]++
+			os.RemoveAll(left)
+			continue
+		}
+		_, s := mustStore(t, b)
+		if s.Applied() != at {
+			t.Errorf("%s: opened at %v, want %v", whence, s.Applied(), at)
+		}
+		o.note(whence, s)
+		if err := b.Close(); err != nil {
+			t.Fatal(err)
+		}
+		os.RemoveAll(left)
+	}
+	o.compare()
+	t.Log("refused", refused)
+	if refused[".sst"] == 0 || refused[".mem"] == 0 || refused[""] == 0 {
+		t.Error("damage was not found")
 	}
 }

@@ -148,21 +148,45 @@ func (w *walk) all(dir string) error {
 			w.cut[path] = end
 		}
 	}
-	// Badger does not open a log that it had emptied and not yet removed.
+	// Badger makes files of values that stay empty, and does not open them if they are torn.
 	paths, err = list(dir, "*.vlog")
 	if err != nil {
 		return err
 	}
 	for _, path := range paths {
-		info, err := os.Stat(path)
+		empty, err := isEmpty(path)
 		if err != nil {
 			return err
 		}
-		if info.Size() < logHead {
+		if empty {
 			w.superfluous = append(w.superfluous, path)
 		}
 	}
 	return nil
+}
+
+// isEmpty tells of a log that it has nothing but its head.
+func isEmpty(path string) (bool, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	if _, err := f.Seek(logHead, io.SeekStart); err != nil {
+		return false, err
+	}
+	for buf := make([]byte, 64<<10); ; {
+		n, err := f.Read(buf)
+		if len(bytes.Trim(buf[:n], "\x00")) > 0 {
+			return false, nil
+		}
+		if errors.Is(err, io.EOF) {
+			return true, nil
+		}
+		if err != nil {
+			return false, err
+		}
+	}
 }
 
 // repair takes away what does not count.
@@ -178,7 +202,7 @@ func (w *walk) repair(dir string, log *zap.Logger) error {
 	}
 	// The last ones first: if this is cut off, what is left looks no better than it did.
 	for _, path := range slices.Backward(w.superfluous) {
-		log.Info("etcd storage: a log has nothing that counts", zap.String("file", path), zap.Uint64("write", w.last))
+		log.Debug("etcd storage: a log has nothing that counts", zap.String("file", path), zap.Uint64("write", w.last))
 		if err := os.Remove(path); err != nil {
 			return err
 		}

@@ -17,13 +17,10 @@ import (
 	"zebu/mvcc"
 )
 
-// Badger's list of tables, file MANIFEST: 8 bytes, of which the first four are manifestSign, then records that each have the length (4)
+// Badger's list of tables, file MANIFEST: manifestSign, which ends with the version of the format, then records that each have the length (4)
 // and the CRC-32C (4) of a ManifestChangeSet, and that. It is synced behind each record, before files go away that the record has
 // made superfluous: so only the last record may be cut off, and without it all is as it was before.
-const (
-	manifestSign = "Bdgr"
-	manifestHead = 8
-)
+const manifestSign = "Bdgr\x00\x00\x00\x08"
 
 // readManifest returns the tables that are in place, and up to where the list of them is whole.
 func readManifest(dir string) (tables map[uint64]bool, whole, size int64, err error) {
@@ -31,12 +28,12 @@ func readManifest(dir string) (tables map[uint64]bool, whole, size int64, err er
 	if err != nil {
 		return nil, 0, 0, err
 	}
-	if len(b) < manifestHead || string(b[:len(manifestSign)]) != manifestSign {
+	if !bytes.HasPrefix(b, []byte(manifestSign)) {
 		return nil, 0, 0, fmt.Errorf("%w: file %s", mvcc.ErrDamaged, badger.ManifestFilename)
 	}
 	tables = map[uint64]bool{}
-	size, whole = int64(len(b)), manifestHead
-	for rest := b[manifestHead:]; len(rest) >= 8; {
+	size, whole = int64(len(b)), int64(len(manifestSign))
+	for rest := b[len(manifestSign):]; len(rest) >= 8; {
 		n := int64(binary.BigEndian.Uint32(rest))
 		if n > int64(len(rest))-8 {
 			break
