@@ -288,7 +288,7 @@ func unknownSessionHasExpired(t testing.TB) {
 
 // ZOOKEEPER-4537: one client with one request at a time is enough to keep everything moving.
 func oneClient(t testing.TB) {
-	s := play(t, 1, func(o *Options) { o.Latency = 100 * Microsecond })
+	s := play(t, 1, func(o *Options) { o.Voters, o.Latency = 2, 100*Microsecond })
 	c := s.clients[0]
 	for _, h := range s.hosts {
 		s.move(c, h)
