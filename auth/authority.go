@@ -60,7 +60,7 @@ func (a *Authority) Permit(r mvcc.Record) error {
 	case *pb.TxnRequest:
 		err = a.mayTxn(who, q)
 	case *pb.LeaseRevokeRequest:
-		if r.Epoch == 0 { // else it has expired, and nobody asked for it
+		if !r.Own() { // else it has expired, and nobody asked for it
 			err = a.mayWriteKeys(who, q.ID)
 		}
 	case *pb.CompactionRequest, *pb.LeaseGrantRequest, *pb.LeaseCheckpointRequest, *pb.AlarmRequest, *pb.InternalAuthenticateRequest:

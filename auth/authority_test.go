@@ -320,6 +320,7 @@ func TestPermissionsAtApply(t *testing.T) {
 		{"both", &pb.TxnRequest{Compare: []*pb.Compare{{Key: key("d")}}, Success: []*pb.RequestOp{op(&pb.PutRequest{Key: key("d")})}}, ""},
 		{"none", &pb.LeaseGrantRequest{ID: 10, TTL: 10}, ""},
 		{"root", &pb.PutRequest{Key: key("b"), Lease: 8}, ""},
+		{"root", &pb.PutRequest{Key: key("b1"), Lease: 10}, ""},
 		{"w", &pb.LeaseRevokeRequest{ID: 8}, denied},
 		{"", &pb.LeaseRevokeRequest{ID: 8}, "etcdserver: user name is empty"},
 		{"none", &pb.LeaseRevokeRequest{ID: 9}, ""}, // it has no keys
@@ -332,15 +333,16 @@ func TestPermissionsAtApply(t *testing.T) {
 			t.Errorf("%d: %s: %T %v: %q, not %q", i, step.user, step.request, step.request, got, step.want)
 		}
 	}
-	// What the leader lets expire nobody is asked about.
-	r := mvcc.NewRecord(&pb.LeaseRevokeRequest{ID: 8})
-	r.Epoch = 1
-	b, err := r.Encode()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if result, err := s.store.Apply(proto.Zxid(1<<32+1), b); err != nil || result.Err != nil {
-		t.Error(result.Err, err)
+	// What the leader lets expire nobody is asked about, in an ensemble or without one.
+	for epoch, lease := range []int64{8, 10} {
+		epoch := proto.Epoch(epoch)
+		b, err := mvcc.NewOwnRecord(&pb.LeaseRevokeRequest{ID: lease}, epoch).Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if result, err := s.store.Apply(proto.MakeZxid(epoch, 1000), b); err != nil || result.Err != nil {
+			t.Error(epoch, result.Err, err)
+		}
 	}
 }
 

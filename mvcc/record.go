@@ -3,6 +3,7 @@ package mvcc
 import (
 	"encoding/binary"
 	"fmt"
+	"math"
 	"reflect"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
@@ -105,6 +106,20 @@ const maxUser = 64 << 10
 
 // NewRecord makes the record of a request without authentication.
 func NewRecord(request Message) Record { return Record{Kind: kindOf(request), Request: request} }
+
+// ownRevision stands in the records that servers propose by themselves. No store of users gets as far.
+const ownRevision = math.MaxUint64
+
+// NewOwnRecord makes the record of what the leader of an epoch proposes by itself: nobody is asked whether it may. Servers without an
+// ensemble are in epoch 0.
+func NewOwnRecord(request Message, e proto.Epoch) Record {
+	r := NewRecord(request)
+	r.Epoch, r.AuthRevision = e, ownRevision
+	return r
+}
+
+// Own tells whether a server proposed the record by itself.
+func (r Record) Own() bool { return r.AuthRevision == ownRevision && r.User == "" }
 
 // Encode returns the bytes for the log.
 func (r Record) Encode() ([]byte, error) {

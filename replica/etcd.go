@@ -234,9 +234,7 @@ func (r *Replica) tickEtcd() {
 
 // proposeEtcd proposes something of the leader's own, for its epoch only.
 func (r *Replica) proposeEtcd(m mvcc.Message) {
-	rec := mvcc.NewRecord(m)
-	rec.Epoch = r.proposed.Epoch()
-	b, err := rec.Encode()
+	b, err := mvcc.NewOwnRecord(m, r.proposed.Epoch()).Encode()
 	if err != nil {
 		panic(fmt.Sprintf("%T: %v", m, err)) // it is one of ours
 	}
