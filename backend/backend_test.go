@@ -144,7 +144,7 @@ func compare(t *testing.T, s *mvcc.Store) {
 }
 
 func TestReopen(t *testing.T) {
-	dir := t.TempDir()
+	dir := ramDir(t)
 	for end := proto.Zxid(200); end <= 1000; end += 200 {
 		b, s := must(t, dir, 4<<20)
 		if s.Applied() != end-200 {
@@ -250,7 +250,7 @@ func snapshot(t *testing.T, dir string) string {
 		return fmt.Sprint(entries, string(manifest))
 	}
 	for range 1000 {
-		before, to := look(), t.TempDir()
+		before, to := look(), ramDir(t)
 		err := os.CopyFS(to, noLock{os.DirFS(dir)})
 		if look() != before {
 			continue
@@ -309,7 +309,7 @@ func memFiles(t *testing.T, dir string) []string {
 
 // TestLostTail loses the end of the newest memtable's log, wherever: what is left is a state that there was.
 func TestLostTail(t *testing.T) {
-	b, s := must(t, t.TempDir(), 4<<20)
+	b, s := must(t, ramDir(t), 4<<20)
 	defer b.Close()
 	if err := advance(s, 300, b.Commit); err != nil {
 		t.Fatal(err)
@@ -335,7 +335,7 @@ func TestLostTail(t *testing.T) {
 // TestHole loses the end of an older memtable's log and keeps a newer one: the newer one goes too. The batches renew leases
 // only, so that no revision is missing.
 func TestHole(t *testing.T) {
-	b, s := must(t, t.TempDir(), 4<<20)
+	b, s := must(t, ramDir(t), 4<<20)
 	const before, lost = 100, 40
 	if err := advance(s, before, b.Commit); err != nil {
 		t.Fatal(err)
@@ -412,7 +412,7 @@ func TestHole(t *testing.T) {
 
 // TestSync syncs, and then the marks need to tell nothing of what was before.
 func TestSync(t *testing.T) {
-	b, s := must(t, t.TempDir(), 4<<20)
+	b, s := must(t, ramDir(t), 4<<20)
 	advance(s, 300, b.Commit)
 	if z, err := b.Sync(); err != nil || z != 300 {
 		t.Fatal(z, err)
@@ -458,7 +458,7 @@ func TestSync(t *testing.T) {
 
 // TestLargeBatch commits more than Badger takes in one write, and finds a part of it alone.
 func TestLargeBatch(t *testing.T) {
-	b, s := must(t, t.TempDir(), 4<<20)
+	b, s := must(t, ramDir(t), 4<<20)
 	z := proto.Zxid(0)
 	do := func(m mvcc.Message) {
 		t.Helper()
@@ -509,7 +509,7 @@ func TestLargeBatch(t *testing.T) {
 
 // TestImage moves a state to another directory, which had one, and cuts the image off.
 func TestImage(t *testing.T) {
-	b, s := must(t, t.TempDir(), 4<<20)
+	b, s := must(t, ramDir(t), 4<<20)
 	defer b.Close()
 	advance(s, 700, b.Commit)
 	view := b.View()
@@ -519,7 +519,7 @@ func TestImage(t *testing.T) {
 		t.Fatal(err)
 	}
 	view.Close()
-	dir := t.TempDir()
+	dir := ramDir(t)
 	b2, s2 := must(t, dir, 4<<20)
 	advance(s2, 30, b2.Commit)
 	if _, err := b2.Import(bytes.NewReader(image.Bytes()[:image.Len()-5])); !errors.Is(err, mvcc.ErrDamaged) {
@@ -599,7 +599,7 @@ func TestCollect(t *testing.T) {
 
 // TestRelease gives the memory of tables back while they are read and written.
 func TestRelease(t *testing.T) {
-	b, s := must(t, t.TempDir(), 1<<20)
+	b, s := must(t, ramDir(t), 1<<20)
 	defer b.Close()
 	done := make(chan error, 1)
 	go func() {

@@ -178,7 +178,7 @@ func (s *server) catchUp() {
 
 // TestDrive has writers, the committer, readers, hashes, watches and images at once.
 func TestDrive(t *testing.T) {
-	b, store := must(t, t.TempDir(), 1<<20)
+	b, store := must(t, ramDir(t), 1<<20)
 	s := &server{
 		t: t, backend: b, store: store, hub: mvcc.NewHub(store.Revision()),
 		told: map[int64]int64{}, batches: make(chan *mvcc.Batch, 8), done: make(chan struct{}),
@@ -211,6 +211,9 @@ func TestDrive(t *testing.T) {
 			t.Error(err)
 		}
 		if _, err := b.Sync(); err != nil {
+			t.Error(err)
+		}
+		if err := b.Collect(); err != nil {
 			t.Error(err)
 		}
 	})

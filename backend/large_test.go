@@ -32,7 +32,7 @@ func ownKeys(t *testing.T, b *Backend) (parts, index int) {
 // TestLargeValues writes, reads, overwrites and deletes values that are kept in parts, among them records that are no changes, and one
 // of a batch that deletes it again.
 func TestLargeValues(t *testing.T) {
-	dir := t.TempDir()
+	dir := ramDir(t)
 	b, s := must(t, dir, smallMemTable)
 	z := proto.Zxid(0)
 	do := func(m mvcc.Message, commit bool) {
@@ -115,7 +115,7 @@ func TestLargeValues(t *testing.T) {
 
 // TestLargeCutOff finds parts of a value whose batch is not there.
 func TestLargeCutOff(t *testing.T) {
-	b, s := must(t, t.TempDir(), smallMemTable)
+	b, s := must(t, ramDir(t), smallMemTable)
 	if err := advance(s, 100, b.Commit); err != nil {
 		t.Fatal(err)
 	}
@@ -147,7 +147,7 @@ func TestLargeCutOff(t *testing.T) {
 
 // TestClear finds a directory of which all was to be removed.
 func TestClear(t *testing.T) {
-	dir := t.TempDir()
+	dir := ramDir(t)
 	b, s := must(t, dir, smallMemTable)
 	if err := advance(s, 500, b.Commit); err != nil {
 		t.Fatal(err)

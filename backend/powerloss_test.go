@@ -399,7 +399,7 @@ func TestPowerLoss(t *testing.T) {
 
 // TestDamage turns a bit over in what is on disk for sure: Open refuses, or it was one that does not count.
 func TestDamage(t *testing.T) {
-	const end, tries = 500, 120
+	const end, tries = 500, 90
 	dir := ramDir(t)
 	b, s := must(t, dir, smallMemTable)
 	if err := advance(s, end, b.Commit); err != nil {
