@@ -193,6 +193,8 @@ func phaseNoun(p Phase, protocol string) string {
 	switch {
 	case p.Kind == detect && raft:
 		return "waiting for an election timeout"
+	case p.Kind == detect && p.Name == waiting:
+		return "waiting"
 	case p.Kind == detect:
 		return "noticing that the leader is gone"
 	case p.Kind == elect:

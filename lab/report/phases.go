@@ -24,6 +24,9 @@ const (
 	establish = "establish"
 )
 
+// waiting is the name of [detect] where there was no leader before.
+const waiting = "waiting"
+
 // Phases are how each new leader of a run came about: what went before until somebody wanted to be, or looked for, a leader; the election
 // until one was elected; and what the elected did until it could commit.
 func Phases(r lab.Run) []Phase {
@@ -91,7 +94,7 @@ func (t *tenure) take(e lab.Event) {
 		t.up[e.Server] = true
 		if t.lost >= 0 && len(t.up) == t.run.Servers/2+1 {
 			// Before, nobody could have led.
-			t.lost = e.At
+			t.leader, t.lost = 0, e.At
 			if t.looked >= 0 {
 				t.looked = e.At
 			}
@@ -139,7 +142,7 @@ func (t *tenure) phases(served lab.Event) []Phase {
 	w := phaseWords[raftLike(t.run.Protocol)]
 	name, text := "noticing", w.detect
 	if t.leader == 0 {
-		name, text = "waiting", w.wait
+		name, text = waiting, w.wait
 	}
 	add(detect, name, text, began, looked)
 	add(elect, "election", fmt.Sprintf(w.elect, serverName(served.Server)), looked, elected)

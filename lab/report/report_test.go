@@ -146,6 +146,33 @@ func TestPhasesBeginWithAQuorum(t *testing.T) {
 	}
 }
 
+// TestPhasesAfterTotalLoss lets all servers down and up again: nobody has a leader to miss then.
+func TestPhasesAfterTotalLoss(t *testing.T) {
+	r := lab.Run{Protocol: lab.Raft, Servers: 3}
+	add := func(at lab.Micros, kind lab.Kind, server int, name string) {
+		r.Events = append(r.Events, lab.Event{At: at, Kind: kind, Server: server, Name: name})
+	}
+	for s := 1; s <= 3; s++ {
+		add(0, lab.Role, s, map[bool]string{true: "leader", false: "follower"}[s == 1])
+	}
+	add(0, lab.Serve, 1, "leads")
+	for s := 1; s <= 3; s++ {
+		add(1000, lab.Crash, s, "")
+		add(1000, lab.Role, s, "down")
+	}
+	for s := 1; s <= 3; s++ {
+		add(5000, lab.Restart, s, "")
+		add(5000, lab.Role, s, "follower")
+	}
+	add(9000, lab.Role, 2, "candidate")
+	add(9500, lab.Role, 2, "leader")
+	add(9900, lab.Serve, 2, "leads")
+	got := Phases(r)
+	if len(got) != 3 || got[0].Name != waiting || got[0].From != 5000 || got[0].To != 9000 || got[2].To != 9900 {
+		t.Errorf("phases %+v", got)
+	}
+}
+
 func TestUnits(t *testing.T) {
 	for v, want := range map[float64]string{0: "0 µs", 1: "1 µs", 999: "999 µs", 1500: "1.5 ms", 12345: "12.3 ms", 99960: "100 ms", 999_499: "999 ms", 999_600: "1 s", 12_345_678: "12.3 s", -1: absent} {
 		if got := span(v); got != want {
