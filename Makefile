@@ -7,7 +7,7 @@ FUZZTIME ?= 10s
 # Where goroutines share state; the pure cores have none.
 RACE = ./backend/... ./gateway/... ./auth/... ./server/... ./storage/... ./transport/... ./admin/... ./cli/... ./mirror/... ./cmd/... ./internal/...
 
-.PHONY: build test race lint fuzz sim mutants bench generate clean
+.PHONY: build test race lint fuzz sim mutants etcd-suites bench generate clean
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w' -o bin/zebu ./cmd/zebu
@@ -49,6 +49,10 @@ sim: build
 # Puts back one bug after the other and looks for scenarios and seeds that see it: half an hour.
 mutants:
 	$(GO) test -tags mutants ./sim -run 'TestDisastersSeeTheirBugs|TestMutants' -timeout 0 -v
+
+# All of etcd's own tests that zebu can run, docs/compatibility.md: ten minutes.
+etcd-suites:
+	ETCD_SUITES=all $(GO) test ./interop -run '^TestEtcdSuite$$' -count=1 -v -timeout 30m
 
 bench: build
 	$(GO) run ./bench compare --out bench/RESULTS.md
