@@ -36,10 +36,11 @@ type Offline struct {
 
 // OfflineEtcd is what a data directory holds of the etcd API.
 type OfflineEtcd struct {
-	Txns int        // transactions in the logs
-	Last proto.Zxid // of them; 0 if there is none
+	Txns  int        // transactions in the logs
+	Later int        // of them that the key space has not seen
+	Last  proto.Zxid // of them; 0 if there is none
 
-	// The key space, at Zxid; the transactions after that are in the log alone. Dir is "" if there is none.
+	// The key space, at Zxid: what was written just before the server was killed may be in the log alone. Dir is "" if there is none.
 	Dir          string
 	Err          error // it cannot be opened; what follows is not known then
 	Zxid         proto.Zxid
@@ -66,10 +67,13 @@ func OpenOffline(cfg *conf.Config, log *zap.Logger) (*Offline, error) {
 		return nil, errors.Join(err, store.Close())
 	}
 	o.openEtcd(log)
+	if err := o.countEtcd(); err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
 	return o, nil
 }
 
-// load reads the state and counts what the logs have.
+// load reads the state.
 func (o *Offline) load() error {
 	opt := replicaOptions(o.cfg)
 	opt.Etcd = true // whatever zoo.cfg says now
@@ -89,10 +93,7 @@ func (o *Offline) load() error {
 	if err := o.rep.Unproven(); err != nil {
 		return err
 	}
-	if err := o.readEpochs(); err != nil {
-		return err
-	}
-	return o.countEtcd()
+	return o.readEpochs()
 }
 
 func (o *Offline) readEpochs() (err error) {
@@ -112,6 +113,9 @@ func (o *Offline) countEtcd() error {
 		var hdr proto.TxnHeader
 		if hdr.Decode(&d); hdr.Type == proto.OpEtcd {
 			o.Etcd.Txns++
+			if z > o.Etcd.Zxid {
+				o.Etcd.Later++
+			}
 			o.Etcd.Last = z
 		}
 		return d.Err()

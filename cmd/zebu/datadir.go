@@ -124,6 +124,9 @@ func leftBehind(o *server.Offline) string {
 	if e.Txns > 0 {
 		fmt.Fprintf(&b, ", the last one %v", e.Last)
 	}
+	if e.Dir != "" && e.Err == nil && e.Later > 0 {
+		fmt.Fprintf(&b, "; %d are not in there yet", e.Later)
+	}
 	b.WriteString("\n")
 	return b.String()
 }
