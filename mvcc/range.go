@@ -16,6 +16,7 @@ type Read struct {
 	revision int64 // for the header
 	count    int64
 	versions []version
+	one      [1]version                    // room for the version that most reads are about
 	pending  map[Revision]*mvccpb.KeyValue // those of versions that are not stored yet
 	view     View
 	given    int64 // keys in parts
@@ -75,6 +76,7 @@ func (s *Store) selectRange(r *pb.RangeRequest, current int64) (*Read, error) {
 		// with the others before it cuts, and so do we. What is ordered or filtered can be cut only afterwards.
 		limit = min(r.Limit, math.MaxInt64-1) + 1
 	}
+	read.versions = read.one[:0]
 	s.index.visit(makeInterval(r.Key, r.RangeEnd), func(_ string, e *entry) bool {
 		v, _, _, ok := e.find(rev)
 		if !ok {
