@@ -54,30 +54,75 @@ type space struct {
 	backend *backend.Backend
 	store   *mvcc.Store
 	views   sync.WaitGroup // that are open
+
+	mu     sync.Mutex  // guards the rest
+	latest *sharedView // with all batches; nil if nobody has looked since the last
+}
+
+// sharedView is what all look at who came between two batches: to open a view of Badger takes two messages to a goroutine.
+type sharedView struct {
+	mvcc.View
+	users int // guarded by the space
 }
 
 // View implements [mvcc.Storage].
 func (p *space) View() mvcc.View {
 	p.views.Add(1)
-	return &countedView{View: p.backend.View(), done: p.views.Done}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.latest == nil {
+		p.latest = &sharedView{View: p.backend.View(), users: 1}
+	}
+	p.latest.users++
+	return &viewUser{p.latest, p}
 }
 
-// countedView says when it is closed, which may be done twice.
-type countedView struct {
-	mvcc.View
-	done func()
+// leave ends a use of a view.
+func (p *space) leave(v *sharedView) {
+	p.mu.Lock()
+	v.users--
+	last := v.users == 0
+	p.mu.Unlock()
+	if last {
+		v.Close()
+	}
 }
 
-func (v *countedView) Close() {
-	if v.done != nil {
-		v.View.Close()
-		v.done()
-		v.done = nil
+// write commits a batch: views from now on have it.
+func (p *space) write(b *mvcc.Batch) error {
+	err := p.backend.Commit(b)
+	p.renew()
+	return err
+}
+
+// renew has the next view opened anew.
+func (p *space) renew() {
+	p.mu.Lock()
+	v := p.latest
+	p.latest = nil
+	p.mu.Unlock()
+	if v != nil {
+		p.leave(v)
+	}
+}
+
+// viewUser is one who looks at a shared view. It says when it is closed, which may be done twice.
+type viewUser struct {
+	*sharedView
+	space *space
+}
+
+func (v *viewUser) Close() {
+	if v.space != nil {
+		v.space.leave(v.sharedView)
+		v.space.views.Done()
+		v.space = nil
 	}
 }
 
 // close closes the directory once nobody reads from it.
 func (p *space) close() error {
+	p.renew()
 	p.views.Wait()
 	return p.backend.Close()
 }
@@ -374,7 +419,7 @@ func (e *etcd) commitLoop() {
 		e.writing = true
 		e.mu.Unlock()
 		if j.batch != nil {
-			if err := j.space.backend.Commit(j.batch); err != nil {
+			if err := j.space.write(j.batch); err != nil {
 				e.fail(err)
 				return
 			}

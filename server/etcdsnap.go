@@ -203,7 +203,7 @@ func (p *space) commit(b *mvcc.Batch) error {
 	if b == nil {
 		return nil
 	}
-	if err := p.backend.Commit(b); err != nil {
+	if err := p.write(b); err != nil {
 		return err
 	}
 	p.store.Stored(b)
