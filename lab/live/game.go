@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"zebu/lab"
+	"zebu/lab/report"
 )
 
 // options are what a game begins with.
@@ -241,7 +242,7 @@ func (g *game) news(since []int) (news, error) {
 	n := news{Now: g.now()}
 	for i, s := range g.sessions {
 		r := s.Run()
-		p := progress{Protocol: r.Protocol, Servers: g.servers, Marks: r.Marks, Commands: r.Commands, States: s.State(), Cuts: s.Cuts(), Problems: r.Violations}
+		p := progress{Protocol: r.Protocol, Servers: g.servers, Marks: report.Steps(r.Marks), Commands: r.Commands, States: s.State(), Cuts: s.Cuts(), Problems: r.Violations}
 		p.Events, p.Next = s.Events(since[i])
 		n.Over = n.Over || errors.Is(s.RunUntil(s.Now()), lab.ErrSessionOver)
 		n.Runs = append(n.Runs, p)

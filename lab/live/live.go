@@ -50,6 +50,7 @@ func Handler() (http.Handler, error) {
 	mux.Handle("GET /{$}", static("text/html; charset=utf-8", page))
 	mux.Handle("GET /live.css", static("text/css; charset=utf-8", append([]byte(css), ownCSS...)))
 	mux.Handle("GET /live.js", static("text/javascript; charset=utf-8", append([]byte(js), own...)))
+	mux.HandleFunc("GET /api/scenarios", scenarios)
 	mux.HandleFunc("POST /api/begin", h.begin)
 	mux.HandleFunc("POST /api/do", h.do)
 	return http.NewCrossOriginProtection().Handler(mux), nil
@@ -71,6 +72,19 @@ type handler struct {
 	mu    sync.Mutex
 	games map[string]*game
 	order []string // oldest first
+}
+
+// scenarios lists what a game can begin with.
+func scenarios(w http.ResponseWriter, _ *http.Request) {
+	type named struct {
+		Name  string `json:"name"`
+		Title string `json:"title"`
+	}
+	var all []named
+	for _, sc := range lab.Scenarios() {
+		all = append(all, named{sc.Name, sc.Title})
+	}
+	answer(w, all, nil)
 }
 
 // errGame says that a game is not known, or not any more.

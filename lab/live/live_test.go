@@ -215,6 +215,13 @@ func TestPage(t *testing.T) {
 	must(t, p.Await(`lab.game.diagram.view.duration > 3150000`, 120))
 	click(`[data-do="play"]`)
 	shoot(t, p, "live-play")
+	// A scenario brings its clients and faults along.
+	must(t, p.Await(`document.querySelectorAll("#scenario option").length > 20`, 120))
+	must(t, p.Eval(`(() => { const s = document.getElementById("scenario"); s.value = "leader-crash"; s.dispatchEvent(new Event("change")); })()`, nil))
+	must(t, p.Eval(`lab.live.busy`, nil))
+	click(`[data-for="1000000"]`)
+	check(`lab.game.diagram.traces.every((t) => t.commands.size > 10 && t.marks.length > 0)`, true)
+	shoot(t, p, "live-scenario")
 	if problems := p.Problems(); len(problems) > 0 {
 		t.Errorf("the page has problems:\n%s", strings.Join(problems, "\n"))
 	}

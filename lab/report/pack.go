@@ -70,7 +70,7 @@ func pack(r lab.Run) packedRun {
 		p.add(e)
 	}
 	return packedRun{
-		Protocol: r.Protocol, Seed: r.Seed, Servers: r.Servers, Duration: r.Duration, Marks: steps(r.Marks),
+		Protocol: r.Protocol, Seed: r.Seed, Servers: r.Servers, Duration: r.Duration, Marks: Steps(r.Marks),
 		Phases: phases, Gaps: gaps, Commands: r.Commands, Strings: p.strings, Columns: p.columns,
 	}
 }

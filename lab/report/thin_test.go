@@ -83,14 +83,15 @@ func TestThinSkipped(t *testing.T) {
 }
 
 func TestSteps(t *testing.T) {
-	got := steps([]lab.Mark{
+	got := Steps([]lab.Mark{
 		{At: 1, Text: "at 500ms~100ms call leader old: server 5"},
 		{At: 2, Text: "at 510ms cut old > others: server 5 from servers 1, 2 and 3"},
 		{At: 3, Text: "at 1s disk leader x20: server 1"},
 		{At: 4, Text: "at 500ms on propose power old: server 2"},
 		{At: 5, Text: "heal"},
+		{At: 6, Text: "cut server 1 > server 2"},
 	})
-	want := []lab.Mark{{At: 2, Text: "cut S5 from S1 S2 S3"}, {At: 3, Text: "disk S1 x20"}, {At: 4, Text: "power S2"}, {At: 5, Text: "heal"}}
+	want := []lab.Mark{{At: 2, Text: "cut S5 from S1 S2 S3"}, {At: 3, Text: "disk S1 x20"}, {At: 4, Text: "power S2"}, {At: 5, Text: "heal"}, {At: 6, Text: "cut S1 > S2"}}
 	if !slices.Equal(got, want) {
 		t.Errorf("steps %v, expected %v", got, want)
 	}

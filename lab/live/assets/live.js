@@ -23,7 +23,7 @@
 
   const begin = () => queue(async () => {
     const protocols = find("prevote").checked ? ["zab", "raft", "raft-prevote"] : ["zab", "raft"];
-    const news = await ask("/api/begin", {servers: Number(find("servers").value), seed: Number(find("seed").value), cold: find("cold").checked, scenario: "", protocols});
+    const news = await ask("/api/begin", {servers: Number(find("servers").value), seed: Number(find("seed").value), cold: find("cold").checked, scenario: find("scenario").value, protocols});
     say("");
     find("diagram").replaceChildren();
     find("ensembles").replaceChildren();
@@ -46,7 +46,7 @@
       const t = d.traces[i];
       for (const e of r.events) t.add(e);
       for (const c of r.commands || []) t.command(c);
-      t.marks = (r.marks || []).map((m) => ({at: m.at, text: m.text.replace(/servers? (\d+)/g, "S$1").replace(" > ", " → ")}));
+      t.marks = r.marks;
       t.duration = news.now;
       game.since[i] = r.next;
       show(i, r);
@@ -132,7 +132,7 @@
   // log draws the end of a server's log: a box for each entry in the colour of its epoch, pale until it is on the disk, with a dot when it is
   // known to be committed.
   const log = (s, protocol) => {
-    const canvas = document.createElement("canvas"), scale = 2, width = 22, height = 18, entries = (s.log || []).slice(-10);
+    const canvas = document.createElement("canvas"), scale = 2, width = 22, height = 18, entries = (s.log || []).slice(-6);
     const theme = lab.theme(find("diagram")), patterns = new lab.Patterns(), c = canvas.getContext("2d");
     canvas.width = Math.max(1, entries.length * width) * scale;
     canvas.height = height * scale;
@@ -192,6 +192,19 @@
     keys[e.key]();
     e.preventDefault();
   });
+  // A scenario has its own servers.
+  find("scenario").addEventListener("change", () => {
+    for (const id of ["servers", "cold"]) find(id).disabled = find("scenario").value !== "";
+    begin();
+  });
+  fetch("/api/scenarios").then((r) => r.json()).then((all) => {
+    for (const s of all) {
+      const o = document.createElement("option");
+      o.value = s.name;
+      o.textContent = s.title;
+      find("scenario").append(o);
+    }
+  }, (e) => say(e.message));
   lab.live = {begin, act, get busy() { return busy; }};
   begin();
 }
