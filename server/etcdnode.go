@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"math/rand/v2"
+	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
@@ -23,8 +24,35 @@ type etcdCall struct {
 	done chan struct{}
 }
 
-// call puts a question to the loop and waits for the answer.
+// retryPause is between two attempts of a call while the end of an election is not known everywhere.
+const retryPause = 5 * time.Millisecond
+
+// call asks until there is a leader, as etcd does: as long as the caller waits. What has become of a mutation is known, if it is not
+// taken; what changes nothing is asked again also if the leader changed.
 func (s *Server) call(ctx context.Context, c *replica.Call) error {
+	for {
+		begun := s.service.begun()
+		err := s.callOnce(ctx, c)
+		if err != mvcc.ErrNoLeader && (err != mvcc.ErrFenced || c.Kind == replica.Propose || c.Kind == replica.Reconfigure) {
+			return err
+		}
+		select {
+		case <-begun:
+			select {
+			case <-time.After(retryPause):
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-s.stopped:
+			return errStopped
+		}
+	}
+}
+
+// callOnce puts a question to the loop and waits for the answer.
+func (s *Server) callOnce(ctx context.Context, c *replica.Call) error {
 	e := &etcdCall{Call: *c, done: make(chan struct{})}
 	e.Handle = e
 	if !s.loop.in.push([]item{{kind: itemCall, call: e}}) {

@@ -213,7 +213,7 @@ func (p *space) commit(b *mvcc.Batch) error {
 // stage keeps the key space that is to be installed with a snapshot, and drops one that is not.
 func (e *ensemble) stage(in, out *space) {
 	if in != nil {
-		in, e.staged, out = nil, in, e.staged
+		e.staged, out = in, e.staged
 	}
 	if out != nil {
 		e.s.etcd.discard(out)
