@@ -16,7 +16,7 @@ type confirmation struct {
 // Confirm asks whether this server leads at a moment after this call, and returns a ticket. When [Ready].Confirmed has
 // reached it, a quorum of every configuration in force has answered a ping that was sent after the call: nobody else led
 // then, so that everything that was committed before the call, anywhere, has been committed here. A read that waits for
-// that, and for all that was committed here at the call to be applied, is linearizable (zebu.sync.quorum).
+// that, and for all that was committed here at the call to be applied, is linearizable: the etcd API reads so.
 func (l *Leader) Confirm() (ticket uint64) {
 	l.confirm.asked++
 	if l.phase == broadcasting && !l.confirming() {
