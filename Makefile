@@ -7,7 +7,7 @@ FUZZTIME ?= 10s
 # Where goroutines share state; the pure cores have none.
 RACE = ./backend/... ./gateway/... ./auth/... ./server/... ./storage/... ./transport/... ./admin/... ./cli/... ./mirror/... ./cmd/... ./internal/...
 
-.PHONY: build test race lint fuzz sim mutants etcd-suites bench generate clean
+.PHONY: build test race lint fuzz sim mutants etcd-suites etcd-robustness bench generate clean
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w' -o bin/zebu ./cmd/zebu
@@ -19,6 +19,7 @@ test:
 	cd mvcc/etcdtest && $(GO) test -mod=mod ./...
 	cd mirror/etcdtest && $(GO) test -mod=mod ./...
 	cd gateway/etcdtest && $(GO) test -mod=mod ./...
+	cd interop/etcdrobustness && $(GO) test -mod=mod ./...
 
 race:
 	$(GO) run ./internal/gotest -race $(RACE)
@@ -50,9 +51,13 @@ sim: build
 mutants:
 	$(GO) test -tags mutants ./sim -run 'TestDisastersSeeTheirBugs|TestMutants' -timeout 0 -v
 
-# All of etcd's own tests that zebu can run, docs/compatibility.md: ten minutes.
+# All of etcd's own tests that zebu can run, docs/compatibility.md: five minutes.
 etcd-suites:
 	ETCD_SUITES=all $(GO) test ./interop -run '^TestEtcdSuite$$' -count=1 -v -timeout 30m
+
+# etcd's traffic and model on an ensemble whose leader is killed and stopped.
+etcd-robustness:
+	cd interop/etcdrobustness && ROBUSTNESS_MINUTES=$(MINUTES) $(GO) test -run TestRobustness -count=1 -v -timeout 0 .
 
 bench: build
 	$(GO) run ./bench compare --out bench/RESULTS.md
