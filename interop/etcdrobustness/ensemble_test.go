@@ -1,0 +1,190 @@
+package etcdrobustness
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"zebu/internal/peers"
+)
+
+// build compiles zebu, with its own modules and not with ours.
+func build(t *testing.T) *peers.Zebu {
+	t.Helper()
+	if binary := os.Getenv("ZEBU_BINARY"); binary != "" {
+		return &peers.Zebu{Binary: binary}
+	}
+	binary := filepath.Join(t.TempDir(), "zebu")
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-C", "../..", "-o", binary, "./cmd/zebu").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return &peers.Zebu{Binary: binary}
+}
+
+// member is one server of an ensemble.
+type member struct {
+	config  peers.Config
+	etcd    string // endpoint
+	process *peers.Server
+}
+
+func (m *member) addr() string { return fmt.Sprintf("127.0.0.1:%d", m.config.Port) }
+
+func (m *member) data() string { return filepath.Join(m.config.Dir, "data") }
+
+// ensemble is three servers, which end with the test.
+type ensemble struct {
+	t       *testing.T
+	zebu    *peers.Zebu
+	members []*member
+}
+
+func start(t *testing.T, z *peers.Zebu) *ensemble {
+	t.Helper()
+	e := &ensemble{t: t, zebu: z}
+	var lines []string
+	for id := 1; id <= 3; id++ {
+		m := &member{config: peers.Config{Dir: t.TempDir(), Port: port(t)}}
+		lines = append(lines, fmt.Sprintf("server.%d=127.0.0.1:%d:%d;127.0.0.1:%d", id, port(t), port(t), m.config.Port))
+		p := port(t)
+		m.etcd = fmt.Sprintf("127.0.0.1:%d", p)
+		m.config.Extra = []string{"tickTime=200", "initLimit=50", "syncLimit=10", "snapCount=1000", fmt.Sprintf("etcd.clientPort=%d", p)}
+		if err := os.MkdirAll(m.data(), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(m.data(), "myid"), fmt.Append(nil, id), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		e.members = append(e.members, m)
+	}
+	for _, m := range e.members {
+		m.config.Extra = append(m.config.Extra, lines...)
+		e.launch(m)
+	}
+	t.Cleanup(func() {
+		for i, m := range e.members {
+			m.process.Kill()
+			if t.Failed() {
+				t.Logf("log of server %d ends:\n%s", i+1, m.process.LogTail(30))
+			}
+		}
+	})
+	for _, m := range e.members {
+		e.serving(m)
+	}
+	return e
+}
+
+// port is a free one below those that systems hand out by themselves, so that nobody takes it while a server is down.
+func port(t *testing.T) int {
+	t.Helper()
+	for range 1000 {
+		p := 20100 + rand.IntN(11900)
+		if l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", p)); err == nil {
+			l.Close()
+			return p
+		}
+	}
+	t.Fatal("no free port")
+	return 0
+}
+
+func (e *ensemble) launch(m *member) {
+	e.t.Helper()
+	var err error
+	if m.process, err = peers.Launch(e.zebu, m.config); err != nil {
+		e.t.Fatal(err)
+	}
+}
+
+func (e *ensemble) serving(m *member) {
+	e.t.Helper()
+	if err := m.process.AwaitServing(e.t.Context()); err != nil {
+		e.t.Fatal(err)
+	}
+}
+
+// leader waits for one.
+func (e *ensemble) leader() *member {
+	e.t.Helper()
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); e.wait(20 * time.Millisecond) {
+		for _, m := range e.members {
+			if text, err := peers.FourLetterWord(m.addr(), "srvr"); err == nil && strings.Contains(text, "Mode: leader") {
+				return m
+			}
+		}
+	}
+	e.t.Fatal("no leader")
+	return nil
+}
+
+func (e *ensemble) wait(d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-e.t.Context().Done():
+	}
+}
+
+func (e *ensemble) endpoints() (list []string) {
+	for _, m := range e.members {
+		list = append(list, m.etcd)
+	}
+	return list
+}
+
+// A fault is done to an ensemble under traffic, and undone.
+type fault struct {
+	name string
+	do   func(*ensemble)
+}
+
+var faults = []fault{
+	{"kill the leader", func(e *ensemble) {
+		m := e.leader()
+		m.process.Kill()
+		e.launch(m)
+		e.serving(m)
+	}},
+	{"stop the leader", func(e *ensemble) {
+		e.stop(e.leader(), 3*time.Second) // longer than syncLimit: another one is elected, and it wakes up in the belief that it leads
+	}},
+	{"stop a follower", func(e *ensemble) {
+		leader := e.leader()
+		for _, m := range e.members {
+			if m != leader {
+				e.stop(m, time.Second)
+				return
+			}
+		}
+	}},
+	{"kill all", func(e *ensemble) {
+		for _, m := range e.members {
+			m.process.Kill()
+		}
+		for _, m := range e.members {
+			e.launch(m)
+		}
+		for _, m := range e.members {
+			e.serving(m)
+		}
+	}},
+}
+
+func (e *ensemble) stop(m *member, d time.Duration) {
+	e.t.Helper()
+	if err := syscall.Kill(m.process.PID(), syscall.SIGSTOP); err != nil {
+		e.t.Fatal(err)
+	}
+	e.wait(d)
+	if err := syscall.Kill(m.process.PID(), syscall.SIGCONT); err != nil {
+		e.t.Fatal(err)
+	}
+	e.serving(m)
+}

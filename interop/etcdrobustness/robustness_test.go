@@ -1,0 +1,204 @@
+package etcdrobustness
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.etcd.io/etcd/tests/v3/robustness/client"
+	"go.etcd.io/etcd/tests/v3/robustness/identity"
+	"go.etcd.io/etcd/tests/v3/robustness/model"
+	"go.etcd.io/etcd/tests/v3/robustness/report"
+	"go.etcd.io/etcd/tests/v3/robustness/traffic"
+	"go.etcd.io/etcd/tests/v3/robustness/validate"
+	"go.uber.org/zap"
+	"golang.org/x/time/rate"
+
+	"zebu/internal/peers"
+)
+
+// A load is one of etcd's kinds of traffic.
+type load struct {
+	name    string
+	traffic traffic.Traffic
+	profile traffic.Profile
+}
+
+var loads = []load{
+	{"etcd", traffic.EtcdPutDeleteLease, traffic.Profile{KeyValue: &traffic.KeyValueMedium, Watch: &traffic.WatchDefault, Compaction: &traffic.CompactionDefault}},
+	{"kubernetes", traffic.Kubernetes, traffic.Profile{KeyValue: &traffic.KeyValueMedium, Watch: &traffic.WatchDefault, Compaction: &traffic.CompactionDefault}},
+	{"puts", traffic.EtcdPut, traffic.Profile{KeyValue: &traffic.KeyValueHigh}},
+}
+
+// TestRobustness does one fault to each kind of traffic, or faults in turn for ROBUSTNESS_MINUTES. Histories that do not pass are drawn
+// in ROBUSTNESS_REPORT.
+func TestRobustness(t *testing.T) {
+	if testing.Short() {
+		t.Skip("not in short mode: starts ensembles")
+	}
+	z := build(t)
+	minutes, _ := strconv.Atoi(os.Getenv("ROBUSTNESS_MINUTES"))
+	if minutes == 0 {
+		t.Run("etcd, kill the leader", func(t *testing.T) { robustness(t, z, loads[0], faults[0]) })
+		t.Run("kubernetes, stop a follower", func(t *testing.T) { robustness(t, z, loads[1], faults[2]) })
+		return
+	}
+	for end := time.Now().Add(time.Duration(minutes) * time.Minute); time.Now().Before(end) && !t.Failed(); {
+		l, f := loads[rand.IntN(len(loads))], faults[rand.IntN(len(faults))]
+		t.Run(l.name+", "+f.name, func(t *testing.T) { robustness(t, z, l, f) })
+	}
+}
+
+func robustness(t *testing.T, z *peers.Zebu, l load, f fault) {
+	e := start(t, z)
+	ids, base := identity.NewIDProvider(), time.Now()
+	requests, watches := client.NewSet(ids, base), client.NewSet(ids, base)
+	defer requests.Close()
+	defer watches.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	defer cancel()
+	if err := traffic.CheckEmptyDatabaseAtStart(ctx, zap.NewNop(), e.endpoints(), requests); err != nil {
+		t.Fatal(err)
+	}
+	last, watched := make(chan int64, 1), make(chan error, 1)
+	go func() {
+		watched <- client.CollectClusterWatchEvents(ctx, client.CollectClusterWatchEventsParam{
+			Lg: zap.NewNop(), Endpoints: e.endpoints(), MaxRevisionChan: last, ClientSet: watches,
+		})
+	}()
+	finish := run(ctx, e, l, requests)
+	e.wait(1500 * time.Millisecond)
+	f.do(e)
+	e.leader()
+	e.wait(1500 * time.Millisecond)
+	finish()
+	final(ctx, e, requests)
+	reports := requests.Reports()
+	last <- report.OperationsMaxRevision(reports)
+	if err := <-watched; err != nil {
+		t.Error(err)
+	}
+	equal(ctx, e)
+	check(e, l, append(reports, watches.Reports()...))
+}
+
+// run begins traffic, and returns what ends it.
+func run(ctx context.Context, e *ensemble, l load, set *client.ClientSet) (finish func()) {
+	e.t.Helper()
+	var wg sync.WaitGroup
+	done := make(chan struct{})
+	limiter := rate.NewLimiter(rate.Limit(l.profile.KeyValue.MaximalQPS), l.profile.KeyValue.BurstableQPS)
+	keys, storage := traffic.NewKeyStore(10, "key"), traffic.NewKubernetesStorage()
+	err := traffic.SimulateKeyValueTraffic(ctx, &wg, l.profile.KeyValue, e.endpoints(), set, l.traffic, traffic.RunTrafficLoopParam{
+		QPSLimiter: limiter, IDs: set.IdentityProvider(), LeaseIDStorage: identity.NewLeaseIDStorage(),
+		NonUniqueRequestConcurrencyLimiter: traffic.NewConcurrencyLimiter(l.profile.KeyValue.MaxNonUniqueRequestConcurrency),
+		KeyStore:                           keys, Storage: storage, Finish: done,
+	})
+	if err == nil && l.profile.Watch != nil {
+		err = traffic.SimulateWatchTraffic(ctx, &wg, l.profile.Watch, e.endpoints(), set, l.traffic, traffic.RunWatchLoopParam{
+			Config: *l.profile.Watch, QPSLimiter: limiter, KeyStore: keys, Storage: storage, Finish: done, Logger: zap.NewNop(),
+		})
+	}
+	if err == nil && l.profile.Compaction != nil {
+		err = traffic.SimulateCompactionTraffic(ctx, &wg, l.profile.Compaction, e.endpoints(), set, l.traffic, traffic.RunCompactLoopParam{
+			Period: l.profile.Compaction.Period, Finish: done,
+		})
+	}
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	return func() { close(done); wg.Wait() }
+}
+
+// final writes once more, which must succeed: all before it has found its end then.
+func final(ctx context.Context, e *ensemble, set *client.ClientSet) {
+	e.t.Helper()
+	c, err := set.NewClient(e.endpoints())
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	for {
+		bounded, cancel := context.WithTimeout(ctx, 5*time.Second)
+		_, err = c.Put(bounded, "tombstone", "true")
+		cancel()
+		if err == nil {
+			return
+		}
+		if ctx.Err() != nil {
+			e.t.Fatal(err)
+		}
+	}
+}
+
+// equal waits until all servers have the same key space.
+func equal(ctx context.Context, e *ensemble) {
+	e.t.Helper()
+	c, err := clientv3.New(clientv3.Config{Endpoints: e.endpoints(), Logger: zap.NewNop()})
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	defer c.Close()
+	for {
+		seen, what := map[string]bool{}, ""
+		for _, endpoint := range e.endpoints() {
+			h, err := c.HashKV(ctx, endpoint, 0)
+			if ctx.Err() != nil {
+				e.t.Fatalf("key spaces are not equal: %s: %v", what, err)
+			}
+			state := fmt.Sprint(err)
+			if err == nil {
+				state = fmt.Sprintf("%x at %d, compacted at %d", h.Hash, h.HashRevision, h.CompactRevision)
+			}
+			seen[state] = true
+			what += state + "; "
+		}
+		if len(seen) == 1 {
+			return
+		}
+		e.wait(50 * time.Millisecond)
+	}
+}
+
+// check holds what clients saw against the model.
+func check(e *ensemble, l load, reports []report.ClientReport) {
+	e.t.Helper()
+	var dirs []string
+	for _, m := range e.members {
+		dirs = append(dirs, m.data())
+	}
+	persisted, err := committed(dirs)
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	config := validate.Config{ExpectRevisionUnique: l.traffic.ExpectUniqueRevision()}
+	result := validate.ValidateAndReturnVisualize(zap.NewNop(), config, reports, persisted, 2*time.Minute)
+	operations, failed, events := 0, 0, 0
+	for _, r := range reports {
+		operations += len(r.KeyValue)
+		for _, o := range r.KeyValue {
+			if o.Output.(model.MaybeEtcdResponse).Error != "" {
+				failed++
+			}
+		}
+		events += r.WatchEventCount()
+	}
+	e.t.Logf("%d operations, %d of them failed; %d requests in the logs; %d events", operations, failed, len(persisted), events)
+	if err := result.Error(); err != nil {
+		e.t.Error(err)
+		if dir := os.Getenv("ROBUSTNESS_REPORT"); dir != "" {
+			if err := result.Linearization.Visualize(zap.NewNop(), filepath.Join(dir, "history.html")); err != nil {
+				e.t.Error(err)
+			}
+		}
+	}
+	if operations-failed < 100 || len(persisted) < 50 || events == 0 {
+		e.t.Error("too little happened to prove anything")
+	}
+}
