@@ -34,7 +34,7 @@ type etcdSizes struct {
 var (
 	etcdFull = etcdSizes{
 		rounds: 3, phase: 1500 * time.Millisecond, warmUp: time.Second, watch: 3 * time.Second,
-		revisions: 1_000_000, ensembleFill: 200_000, idleRounds: 15, idlePhase: 700 * time.Millisecond,
+		revisions: 1_000_000, ensembleFill: 100_000, idleRounds: 15, idlePhase: 700 * time.Millisecond,
 	}
 	etcdShort = etcdSizes{
 		rounds: 1, phase: 500 * time.Millisecond, warmUp: 200 * time.Millisecond, watch: time.Second,
