@@ -35,7 +35,7 @@ func (s *Store) SpanAround(z, limit proto.Zxid, maxBytes int64) (Span, error) {
 		case gap:
 		case at <= z:
 			span.Prev, span.Through = at, at
-		case at != span.Through+1 && at.Epoch() == span.Through.Epoch():
+		case !Follows(span.Through, at): // a snapshot may be ahead of the log, which goes on behind it after a crash
 			gap = true
 		default:
 			if span.Next == 0 {
