@@ -12,6 +12,7 @@ import (
 func TestSpanAcrossAHole(t *testing.T) {
 	opt := DefaultOptions("/data")
 	opt.FS = vfs.NewCrashing(func(int) int { return 0 })
+	opt.PreallocBytes = 0
 	s, err := Open(opt)
 	if err != nil {
 		t.Fatal(err)
