@@ -47,10 +47,12 @@ const (
 	ExtDurable
 )
 
+const extensionMagic int32 = 0x7a656275 // "zebu"
+
+// Where extensions begin in packets' data.
 const (
-	extensionMagic  int32 = 0x7a656275 // "zebu"
-	learnerInfoSize       = 20
-	leaderInfoSize        = 4
+	learnerInfoSize = 20
+	leaderInfoSize  = 4
 )
 
 // Append appends the extensions to a packet's data.
