@@ -558,6 +558,7 @@ func (c *checker) wrote(cl *client, r *request, hdr *proto.ReplyHeader, n *node)
 		}
 	case proto.ErrNoNode:
 		ok = !n.exists || r.op == proto.OpMulti
+		c.unlocked(cl, r) // it had been given back, and the answer was lost
 	case proto.ErrNodeExists:
 		ok = n.exists
 	case proto.ErrBadVersion:

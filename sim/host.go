@@ -182,8 +182,13 @@ func (h *Host) memberOptions() replica.MemberOptions {
 	if o.ObserverMasters {
 		cache = 16 << 10
 	}
+	syncs := 0
+	if o.OneSync {
+		syncs = 1
+	}
 	return replica.MemberOptions{
-		ReadOnly: o.ReadOnly, Oracle: o.Oracle, ObserverCache: cache, LastCounter: o.LastCounter,
+		ReadOnly: o.ReadOnly, Oracle: o.Oracle, ObserverCache: cache, LastCounter: o.LastCounter, SnapSync: o.SnapSync, EpochWait: o.EpochWait,
+		MaxSnapSyncs: syncs, MaxDiffSyncs: syncs,
 		ID: h.id, Committed: h.config, LastSeen: h.seen, Reconfig: o.Reconfigure > 0, LogSync: o.LogSync, MaxNotification: o.MaxNotification,
 		Timing: zab.Timing{Tick: o.Tick, InitLimit: o.InitLimit, SyncLimit: o.SyncLimit},
 	}

@@ -17,6 +17,7 @@ import (
 var (
 	mutantFlag = flag.String("sim.mutants", "", "put back these bugs only, by name, with commas between")
 	boundFlag  = flag.Uint64("sim.bound", 200, "look at so many seeds for each bug at most")
+	onlySeeds  = flag.Bool("sim.onlyseeds", false, "look at seeds only")
 	fromMutant = flag.Uint64("sim.mutantfrom", 1, "the first seed")
 )
 
@@ -98,6 +99,9 @@ func TestMutants(t *testing.T) {
 		total++
 		scenario, why := "", ""
 		for _, d := range disasters {
+			if *onlySeeds {
+				break
+			}
 			if why = fails(d.play); why != "" {
 				scenario = d.id
 				break

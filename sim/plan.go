@@ -111,6 +111,7 @@ func drawOptions(d dice) Options {
 	o.ObserverMasters, o.ReadOnly, o.Reaping = !d.chance(3), d.chance(3), d.chance(2)
 	o.LocalSessions = o.LocalSessions || o.ReadOnly && d.chance(2)
 	o.Locking, o.Following = d.chance(2), d.chance(2)
+	o.SnapSync, o.OneSync, o.EpochWait = d.chance(12), d.chance(6), proto.Millis(d.one(0, 0, 0, 100))
 	o.Oracle = o.Voters == 2 && d.chance(2)
 	if o.Oracle {
 		o.Observers = 0

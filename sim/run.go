@@ -150,10 +150,20 @@ func (w *World) calm() {
 	}
 	if w.failure == "" && w.o.Locking && w.o.LastCounter == 0 {
 		if !w.Await(w.bound(), func() bool { return w.check.counts["locks"] > locks }) {
-			w.failf("nobody gets the lock any more")
+			w.failf("nobody gets the lock any more: %s", w.locking())
 		}
 	}
 	w.tidy()
+}
+
+// locking says how the lock and its users are.
+func (w *World) locking() string {
+	key := w.o.key(lockNode)
+	s := fmt.Sprintf("it is %+v;", w.check.states[w.check.last()].nodes[key])
+	for _, c := range w.clients {
+		s += fmt.Sprintf(" client %d, session %v: holds %t %s, waits %+v;", c.index, c.session, c.holds, zx(c.token), c.watches[key])
+	}
+	return s
 }
 
 func (w *World) expired() (n int) {

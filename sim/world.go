@@ -34,7 +34,10 @@ type Options struct {
 	Locking                    bool   // and a lock
 	Following                  bool   // and persistent watches
 	LastCounter                uint32 // of an epoch's zxids, 0 for all that there are
-	LogSize                    int64  // bytes, when logs are rolled
+	SnapSync                   bool   // learners are sent snapshots only
+	OneSync                    bool   // and one of those that do not vote at a time
+	EpochWait                  proto.Millis
+	LogSize                    int64 // bytes, when logs are rolled
 }
 
 // DefaultOptions are a small ensemble that nothing is the matter with.
