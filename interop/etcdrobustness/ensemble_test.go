@@ -30,9 +30,11 @@ func build(t *testing.T) *peers.Zebu {
 
 // member is one server of an ensemble.
 type member struct {
-	config  peers.Config
-	etcd    string // endpoint
-	process *peers.Server
+	id               int
+	quorum, election int // ports
+	config           peers.Config
+	etcd             string // endpoint
+	process          *peers.Server
 }
 
 func (m *member) addr() string { return fmt.Sprintf("127.0.0.1:%d", m.config.Port) }
@@ -44,15 +46,14 @@ type ensemble struct {
 	t       *testing.T
 	zebu    *peers.Zebu
 	members []*member
+	net     network
 }
 
 func start(t *testing.T, z *peers.Zebu) *ensemble {
 	t.Helper()
 	e := &ensemble{t: t, zebu: z}
-	var lines []string
 	for id := 1; id <= 3; id++ {
-		m := &member{config: peers.Config{Dir: t.TempDir(), Port: port(t)}}
-		lines = append(lines, fmt.Sprintf("server.%d=127.0.0.1:%d:%d;127.0.0.1:%d", id, port(t), port(t), m.config.Port))
+		m := &member{id: id, quorum: port(t), election: port(t), config: peers.Config{Dir: t.TempDir(), Port: port(t)}}
 		p := port(t)
 		m.etcd = fmt.Sprintf("127.0.0.1:%d", p)
 		m.config.Extra = []string{"tickTime=200", "initLimit=50", "syncLimit=10", "snapCount=1000", fmt.Sprintf("etcd.clientPort=%d", p)}
@@ -65,7 +66,13 @@ func start(t *testing.T, z *peers.Zebu) *ensemble {
 		e.members = append(e.members, m)
 	}
 	for _, m := range e.members {
-		m.config.Extra = append(m.config.Extra, lines...)
+		for _, o := range e.members {
+			quorum, election := o.quorum, o.election
+			if o != m { // each goes to each other by a way of its own
+				quorum, election = e.net.way(t, m.id, o.id, quorum), e.net.way(t, m.id, o.id, election)
+			}
+			m.config.Extra = append(m.config.Extra, fmt.Sprintf("server.%d=127.0.0.1:%d:%d;127.0.0.1:%d", o.id, quorum, election, o.config.Port))
+		}
 		e.launch(m)
 	}
 	t.Cleanup(func() {
@@ -82,13 +89,20 @@ func start(t *testing.T, z *peers.Zebu) *ensemble {
 	return e
 }
 
+// given are the ports that were given out.
+var given = map[int]bool{}
+
 // port is a free one below those that systems hand out by themselves, so that nobody takes it while a server is down.
 func port(t *testing.T) int {
 	t.Helper()
-	for range 1000 {
+	for range 10000 {
 		p := 20100 + rand.IntN(11900)
+		if given[p] {
+			continue
+		}
 		if l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", p)); err == nil {
 			l.Close()
+			given[p] = true
 			return p
 		}
 	}
@@ -162,6 +176,29 @@ var faults = []fault{
 				e.stop(m, time.Second)
 				return
 			}
+		}
+	}},
+	{"cut the leader off", func(e *ensemble) {
+		m := e.leader()
+		e.net.cut(m.id)
+		e.wait(2500 * time.Millisecond) // longer than syncLimit: the others elect, and clients go on asking all three
+		e.net.heal()
+		e.serving(m)
+	}},
+	{"take a follower's disk", func(e *ensemble) {
+		leader := e.leader()
+		for _, m := range e.members {
+			if m == leader {
+				continue
+			}
+			m.process.Kill()
+			e.wait(time.Second)
+			if err := os.RemoveAll(filepath.Join(m.data(), "version-2")); err != nil {
+				e.t.Fatal(err)
+			}
+			e.launch(m)
+			e.serving(m)
+			return
 		}
 	}},
 	{"kill all", func(e *ensemble) {
