@@ -158,7 +158,7 @@ func (c *checker) state(h *Host) {
 	case known == nil:
 		c.w.failf("server %d is at %s, which nobody ever was", h.id, zx(z))
 	case s.digest != known.digest || s.sessions != known.sessions:
-		c.w.failf("server %d: state at %s differs from others'", h.id, zx(z))
+		c.w.failf("server %d: state at %s differs from others': digest %t, sessions %t", h.id, zx(z), s.digest != known.digest, s.sessions != known.sessions)
 	}
 }
 

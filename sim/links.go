@@ -248,7 +248,10 @@ func (h *Host) post(m *zab.Message) {
 		l.e.send(&p)
 		return
 	}
-	at := slices.IndexFunc(h.views, func(v hostView) bool { return v.To == m.To })
+	at := len(h.views) - 1 // the newest: an older one may have been for a link that was gone
+	for at >= 0 && h.views[at].To != m.To {
+		at--
+	}
 	if at < 0 {
 		h.w.failf("server %d: no view for SNAP to %d", h.id, m.To)
 		return
@@ -260,7 +263,7 @@ func (h *Host) post(m *zab.Message) {
 	}
 	body.Write(h.views[at].image.Bytes())
 	tail := h.views[at].Tail
-	h.views = slices.Delete(h.views, at, at+1)
+	h.views = slices.DeleteFunc(h.views, func(v hostView) bool { return v.To == m.To })
 	took := Time(h.w.intn(int(200 * Millisecond)))
 	l.e.push(&snapshot{p, body.Bytes(), tail}, took)
 	h.later(took, func() {
