@@ -88,6 +88,12 @@ func (m *ObserverMaster) Census() Census {
 // Ready returns what is to be done and forgets it: messages, to the leader too, links to be closed, queries and views.
 // The views show the state as it is before what the [Learner] delivers at the same time. It is valid until the next input.
 func (m *ObserverMaster) Ready() Ready {
+	// Not as soon as this server has what an observer waits for: it may be about to apply more, and a view would show that.
+	for _, p := range slices.Clone(m.peers) {
+		if p.phase == acknowledged && !m.ahead(p) {
+			m.synchronise(p)
+		}
+	}
 	r := m.ready
 	if len(m.peers) > 0 {
 		r.Wake = m.nextBeat
@@ -397,12 +403,9 @@ func (m *ObserverMaster) Committed(d *Delivery) error {
 		return err
 	}
 	m.applied = d.Txn.Zxid
-	for _, p := range slices.Clone(m.peers) {
-		switch {
-		case p.phase == following:
+	for _, p := range m.peers {
+		if p.phase == following {
 			m.post(p.id, inform(d))
-		case p.phase == acknowledged && !m.ahead(p):
-			m.synchronise(p)
 		}
 	}
 	return nil
