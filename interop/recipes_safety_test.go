@@ -28,12 +28,13 @@ type referee struct {
 	entered   int   // sections
 	by        map[int]int
 	suspended map[int]bool
-	stays     int         // pid of who is told to stay inside
-	fenced    map[int]int // refusals, by pid
-	took      map[string]int
-	acked     map[string]bool
-	strike    func(pid int) // called, once, with who takes an item, before it has its answer
-	changed   chan struct{} // closed and replaced at every line
+	stays     int             // pid of who is told to stay inside
+	fenced    map[int]int     // refusals, by pid
+	took      map[string]int  // by name of the node: what is put twice, because it is not known whether it was, is two items
+	acked     map[string]bool // by what is in it
+	gone      map[string]bool // acknowledged, by name
+	strike    func(pid int)   // called, once, with who takes an item, before it has its answer
+	changed   chan struct{}   // closed and replaced at every line
 }
 
 func newReferee(t *testing.T) *referee {
@@ -43,7 +44,7 @@ func newReferee(t *testing.T) *referee {
 		t.Fatal(err)
 	}
 	r := &referee{
-		t: t, ln: ln, by: map[int]int{}, suspended: map[int]bool{}, fenced: map[int]int{}, took: map[string]int{}, acked: map[string]bool{},
+		t: t, ln: ln, by: map[int]int{}, suspended: map[int]bool{}, fenced: map[int]int{}, took: map[string]int{}, acked: map[string]bool{}, gone: map[string]bool{},
 		changed: make(chan struct{}),
 	}
 	t.Cleanup(func() { ln.Close() })
@@ -87,16 +88,16 @@ func (r *referee) rule(pid *int, w []string) string {
 	case "pid":
 		*pid = int(token)
 	case "took":
-		r.took[w[1]]++
+		r.took[w[2]]++
 		if r.strike != nil {
 			r.strike(*pid)
 			r.strike = nil
 		}
-		if r.acked[w[1]] {
-			r.t.Errorf("item %s is delivered after its acknowledgement", w[1])
+		if r.gone[w[2]] {
+			r.t.Errorf("%s, %s, is delivered after its acknowledgement", w[1], w[2])
 		}
 	case "acked":
-		r.acked[w[1]] = true
+		r.acked[w[1]], r.gone[w[2]] = true, true
 	case "leave":
 		if r.inside == token {
 			r.inside, r.holder = 0, 0

@@ -122,12 +122,12 @@ func (w *worker) consume(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if _, err := w.say("took %s", item.Data); err != nil {
+		if _, err := w.say("took %s %s", item.Data, item.Name()); err != nil {
 			return err
 		}
 		switch err := item.Ack(ctx); {
 		case err == nil:
-			if _, err := w.say("acked %s", item.Data); err != nil {
+			if _, err := w.say("acked %s %s", item.Data, item.Name()); err != nil {
 				return err
 			}
 		case !errors.Is(err, recipes.ErrLost):

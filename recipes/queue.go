@@ -131,6 +131,9 @@ type Item struct {
 	cancel context.CancelCauseFunc
 }
 
+// Name is that of the item's node, which no other one has or had: the same item has it again when it is delivered again.
+func (i *Item) Name() string { return i.name }
+
 // TryTake returns an item that is there, or [ErrNotAcquired].
 func (q *queue) TryTake(ctx context.Context) (*Item, error) {
 	item, _, err := q.tryTake(ctx, false)
