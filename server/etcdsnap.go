@@ -52,6 +52,16 @@ func (e *ensemble) takeViews() {
 	}
 }
 
+// newestView is the view for a learner. There is one for each SNAP, and an older one if the link that it was for has gone.
+func newestView(views []snapshotView, to proto.ServerID) snapshotView {
+	for _, v := range slices.Backward(views) {
+		if v.To == to {
+			return v
+		}
+	}
+	return snapshotView{}
+}
+
 // closeUnsent closes the views for which there is no message.
 func (e *ensemble) closeUnsent(views []snapshotView, messages []zab.Message) {
 	for _, v := range views {

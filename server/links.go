@@ -387,8 +387,7 @@ func (e *ensemble) send(messages []zab.Message) {
 			link.SetTimeout(e.ticks(e.s.cfg.Quorum.SyncLimit))
 		case proto.PacketSnap:
 			e.flush(m.To)
-			at := slices.IndexFunc(views, func(v snapshotView) bool { return v.To == m.To })
-			link.Stream(snapshotStream{views[at]}) // there is one for each SNAP
+			link.Stream(snapshotStream{newestView(views, m.To)})
 		}
 	}
 	for id := range e.outbox {
