@@ -92,6 +92,7 @@ func (e *ensemble) sameEtcd() (revision int64) {
 		hashes = strings.Join(seen, ", ")
 		return len(slices.Compact(seen)) == 1
 	}, &hashes)
+	e.watch.look()
 	return revision
 }
 
@@ -436,6 +437,7 @@ func TestEtcdMembers(t *testing.T) {
 		t.Fatal(err)
 	}
 	members("one less", "server.1 false", "server.3 false", "server.4 false")
+	e.watch.look() // while the server that goes can still be asked
 	e.stop(2)
 	eventually(t, "put", func(ctx context.Context) error { _, err := c.Put(ctx, "k", "w"); return err })
 	e.sameEtcd()
