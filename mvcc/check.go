@@ -39,7 +39,7 @@ func Check(request Message, maxOps int) error {
 func checkShape(request Message) error { return Check(request, 1<<30) }
 
 func checkRange(r *pb.RangeRequest) error {
-	if len(r.Key) == 0 {
+	if len(r.GetKey()) == 0 {
 		return ErrEmptyKey
 	}
 	if pb.RangeRequest_SortOrder_name[int32(r.SortOrder)] == "" || pb.RangeRequest_SortTarget_name[int32(r.SortTarget)] == "" {
@@ -50,7 +50,7 @@ func checkRange(r *pb.RangeRequest) error {
 
 func checkPut(r *pb.PutRequest) error {
 	switch {
-	case len(r.Key) == 0:
+	case len(r.GetKey()) == 0:
 		return ErrEmptyKey
 	case r.IgnoreValue && len(r.Value) > 0:
 		return ErrValueProvided
@@ -61,16 +61,16 @@ func checkPut(r *pb.PutRequest) error {
 }
 
 func checkTxn(r *pb.TxnRequest, maxOps, depth int) error {
-	ops := max(len(r.Compare), len(r.Success), len(r.Failure))
+	ops := max(len(r.GetCompare()), len(r.GetSuccess()), len(r.GetFailure()))
 	if ops > maxOps || depth > maxNesting {
 		return ErrTooManyOps
 	}
-	for _, c := range r.Compare {
+	for _, c := range r.GetCompare() {
 		if len(c.Key) == 0 {
 			return ErrEmptyKey
 		}
 	}
-	for _, branch := range [][]*pb.RequestOp{r.Success, r.Failure} {
+	for _, branch := range [][]*pb.RequestOp{r.GetSuccess(), r.GetFailure()} {
 		for _, op := range branch {
 			if err := checkOp(op, maxOps-ops, depth+1); err != nil {
 				return err
@@ -87,7 +87,7 @@ func checkOp(op *pb.RequestOp, maxOps, depth int) error {
 	case *pb.RequestOp_RequestPut:
 		return checkPut(o.RequestPut)
 	case *pb.RequestOp_RequestDeleteRange:
-		if len(o.RequestDeleteRange.Key) == 0 {
+		if len(o.RequestDeleteRange.GetKey()) == 0 {
 			return ErrEmptyKey
 		}
 		return nil

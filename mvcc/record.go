@@ -121,10 +121,13 @@ func NewOwnRecord(request Message, e proto.Epoch) Record {
 // Own tells whether a server proposed the record by itself.
 func (r Record) Own() bool { return r.AuthRevision == ownRevision && r.User == "" }
 
-// Encode returns the bytes for the log.
+// Encode returns the bytes for the log, if they are such as [DecodeRecord] takes: what cannot be applied must never get there.
 func (r Record) Encode() ([]byte, error) {
 	if r.Kind == 0 || r.Kind != kindOf(r.Request) || len(r.User) > maxUser || r.Epoch < 0 {
 		return nil, fmt.Errorf("%w: kind %d of %T for user of %d bytes in epoch %d", ErrRecord, r.Kind, r.Request, len(r.User), r.Epoch)
+	}
+	if err := checkShape(r.Request); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrRecord, err)
 	}
 	size := r.Request.Size()
 	b := make([]byte, 0, 1+3*binary.MaxVarintLen64+len(r.User)+size)

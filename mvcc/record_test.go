@@ -146,3 +146,18 @@ func TestFence(t *testing.T) {
 		t.Errorf("in its epoch: %+v, %v", got, err)
 	}
 }
+
+// TestEncodeRefuses holds that nothing gets into the log that cannot be applied.
+func TestEncodeRefuses(t *testing.T) {
+	for name, m := range map[string]Message{
+		"put without a key":          &pb.PutRequest{},
+		"an operation with nothing":  &pb.TxnRequest{Success: []*pb.RequestOp{{}}},
+		"a range that is not there":  &pb.TxnRequest{Success: []*pb.RequestOp{{Request: &pb.RequestOp_RequestRange{}}}},
+		"two puts of a key":          &pb.TxnRequest{Success: []*pb.RequestOp{putOp("k"), putOp("k")}},
+		"a deletion without a range": &pb.DeleteRangeRequest{},
+	} {
+		if b, err := NewRecord(m).Encode(); !errors.Is(err, ErrRecord) {
+			t.Errorf("%s: %x, %v", name, b, err)
+		}
+	}
+}
