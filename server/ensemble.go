@@ -159,7 +159,8 @@ func (e *ensemble) stop() {
 			if d.link != nil {
 				e.close(d.link, errStopping)
 			}
-		case <-e.loaded:
+		case ld := <-e.loaded:
+			e.stage(nil, ld.space)
 		case <-e.answers:
 		case <-drained:
 			return

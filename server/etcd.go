@@ -519,6 +519,8 @@ func (e *etcd) sync() error {
 	select {
 	case err := <-done:
 		return err
+	case <-e.ended: // the committer has failed; it may be the loop that waits here, which would hear of that afterwards
+		return errStopping
 	case <-e.s.stopped:
 		return errStopping
 	}
@@ -541,6 +543,8 @@ func (e *etcd) compactLoop() {
 			e.s.state.Unlock()
 			select {
 			case <-done:
+			case <-e.ended:
+				return
 			case <-e.s.stopped:
 				return
 			}

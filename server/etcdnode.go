@@ -228,6 +228,8 @@ func (s *Server) Snapshot(ctx context.Context) (mvcc.View, error) {
 		return v, nil
 	case <-ctx.Done():
 		return nil, ctx.Err()
+	case <-s.etcd.ended:
+		return nil, errStopped
 	case <-s.stopped:
 		return nil, errStopped
 	}

@@ -214,6 +214,8 @@ func (e *ensemble) closeLinks(reason error) {
 	clear(e.links)
 	clear(e.peers)
 	e.closeShared()
+	e.stage(nil, e.staged)
+	e.staged = nil
 	if l := e.listener; l != nil {
 		e.listener = nil
 		e.ports.Go(l.Close)
