@@ -294,7 +294,7 @@ func (m *Member) asked(from proto.ServerID, data []byte) error {
 }
 
 // forwardedEtcd plans a mutation that a learner has passed on. What cannot be applied does not get into the log.
-func (m *Member) forwardedEtcd(from proto.ServerID, f *proto.ForwardedRequest) error {
+func (m *Member) forwardedEtcd(f *proto.ForwardedRequest) error {
 	if _, err := mvcc.DecodeRecord(f.Body); err != nil {
 		return err
 	}

@@ -406,7 +406,7 @@ func (m *Member) serveRequest(owner session.Owner, d *zab.Delivery) (err error) 
 	}
 	switch f.Op {
 	case proto.OpEtcd:
-		return m.forwardedEtcd(d.From, &f)
+		return m.forwardedEtcd(&f)
 	case proto.OpSync:
 		m.r.planBarrier()
 		m.leader.Sync(d.From)
