@@ -41,10 +41,11 @@ func (s *Session) Now() Micros { return s.w.now - s.w.zero }
 
 // Next is when something is due next; not all that is due makes an event.
 func (s *Session) Next() (Micros, bool) {
-	if len(s.w.queue) == 0 {
+	at, ok := s.w.agenda.Next()
+	if !ok {
 		return 0, false
 	}
-	return s.w.queue[0].at - s.w.zero, true
+	return at - s.w.zero, true
 }
 
 // Step goes on until so many events have happened or, with none, a second has gone by. It returns how many did.
@@ -55,7 +56,7 @@ func (s *Session) Step(n int) (int, error) {
 		if len(w.rec.events) >= maxSession {
 			return len(w.rec.events) - begun, ErrSessionOver
 		}
-		if len(w.queue) == 0 || w.queue[0].at > limit {
+		if !w.agenda.Due(limit) {
 			w.now = limit
 			break
 		}
@@ -71,7 +72,7 @@ func (s *Session) Step(n int) (int, error) {
 // RunUntil lets time go by.
 func (s *Session) RunUntil(t Micros) error {
 	w := s.w
-	for len(w.queue) > 0 && w.queue[0].at <= w.zero+t {
+	for w.agenda.Due(w.zero + t) {
 		if len(w.rec.events) >= maxSession {
 			return ErrSessionOver
 		}

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+
+	"zebu/internal/agenda"
 )
 
 // world is a scenario under one protocol with one seed.
@@ -12,8 +14,7 @@ type world struct {
 	p       Protocol
 	seed    uint64
 	now     Micros
-	seq     uint64
-	queue   events
+	agenda  agenda.Agenda[Micros]
 	initial []int
 	servers []*Server
 	clients []*client
@@ -84,26 +85,25 @@ func newWorld(sc *Scenario, p Protocol, seed uint64, record bool) *world {
 }
 
 func (w *world) at(t Micros, do func()) {
-	w.seq++
-	w.queue.push(event{max(t, w.now), w.seq, do})
+	w.agenda.Add(max(t, w.now), do)
 }
 
 func (w *world) after(d Micros, do func()) { w.at(w.now+d, do) }
 
 // step lets the next thing happen. It reports false if there is none.
 func (w *world) step() bool {
-	if len(w.queue) == 0 {
+	if _, ok := w.agenda.Next(); !ok {
 		return false
 	}
-	e := w.queue.pop()
-	w.now = e.at
-	e.do()
+	e := w.agenda.Pop()
+	w.now = e.At
+	e.Do()
 	return true
 }
 
 // runUntil lets time go by.
 func (w *world) runUntil(t Micros) {
-	for len(w.queue) > 0 && w.queue[0].at <= t {
+	for w.agenda.Due(t) {
 		w.step()
 	}
 	w.now = max(w.now, t)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 
+	"zebu/internal/agenda"
 	"zebu/proto"
 	"zebu/quorum"
 )
@@ -55,8 +56,7 @@ type World struct {
 	seed    uint64
 	rng     *rand.Rand
 	now     Time
-	seq     uint64
-	queue   events
+	agenda  agenda.Agenda[Time]
 	hosts   []*Host
 	clients []*client
 	pairs   []*pair
@@ -175,8 +175,7 @@ func (w *World) intn(n int) int {
 func (w *World) chance(n int) bool { return w.intn(n) == 0 }
 
 func (w *World) at(t Time, do func()) {
-	w.seq++
-	w.queue.push(event{max(t, w.now), w.seq, do})
+	w.agenda.Add(max(t, w.now), do)
 }
 
 func (w *World) after(d Time, do func()) { w.at(w.now+d, do) }
@@ -234,20 +233,20 @@ func (w *World) name(node int) string {
 
 // Step lets the next event happen. It reports false if something has failed, or nothing is left to happen.
 func (w *World) Step() bool {
-	if w.failure != "" || len(w.queue) == 0 {
+	if _, ok := w.agenda.Next(); !ok || w.failure != "" {
 		return false
 	}
-	e := w.queue.pop()
-	w.now = e.at
+	e := w.agenda.Pop()
+	w.now = e.At
 	w.steps++
-	w.mix(uint64(e.at), e.seq)
-	e.do()
+	w.mix(uint64(e.At), e.Seq)
+	e.Do()
 	return w.failure == ""
 }
 
 // RunUntil lets time go by. It reports false if something has failed.
 func (w *World) RunUntil(t Time) bool {
-	for len(w.queue) > 0 && w.queue[0].at <= t {
+	for w.agenda.Due(t) {
 		if !w.Step() {
 			return false
 		}
@@ -260,7 +259,7 @@ func (w *World) RunUntil(t Time) bool {
 func (w *World) Await(bound Time, cond func() bool) bool {
 	limit := w.now + bound
 	for !cond() {
-		if len(w.queue) == 0 || w.queue[0].at > limit || !w.Step() {
+		if !w.agenda.Due(limit) || !w.Step() {
 			return false
 		}
 	}
