@@ -49,8 +49,17 @@ func inLab(t *testing.T) (here, done bool) {
 	return false, true
 }
 
+// newLabNet makes one for a parallel test. Nil says that the test has run in another process; where networks are not to be had it is left out.
 func newLabNet(t *testing.T, n int) *labNet {
 	t.Helper()
+	here, done := inLab(t)
+	if done {
+		return nil
+	}
+	t.Parallel()
+	if !here {
+		t.Skip("network namespaces are not to be had: unshare -rn")
+	}
 	l := &labNet{t: t}
 	t.Cleanup(func() {
 		l.heal()

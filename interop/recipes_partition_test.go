@@ -15,15 +15,10 @@ func TestRecipesPartition(t *testing.T) {
 	if testing.Short() {
 		t.Skip("not in short mode: waits for sessions to expire")
 	}
-	here, done := inLab(t)
-	if done {
+	n := newLabNet(t, 3)
+	if n == nil {
 		return
 	}
-	t.Parallel()
-	if !here {
-		t.Skip("network namespaces are not to be had: unshare -rn")
-	}
-	n := newLabNet(t, 3)
 	c := newFaultCluster(t, 3, n)
 	crew := func(task string) *referee {
 		r := newReferee(t)
