@@ -13,13 +13,18 @@ import (
 // for reflection, and others (health, reflection) as gRPC's does.
 type codec struct{}
 
+// selfEncoding are messages that no code was generated for.
+type selfEncoding interface {
+	buffers() (mem.BufferSlice, error)
+}
+
 // Name is that of gRPC's own, for this takes its place.
 func (codec) Name() string { return "proto" }
 
 // Marshal implements encoding.CodecV2.
 func (codec) Marshal(v any) (mem.BufferSlice, error) {
 	switch m := v.(type) {
-	case *frame:
+	case selfEncoding:
 		return m.buffers()
 	case mvcc.Message:
 		b, err := marshal(m)

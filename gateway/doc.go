@@ -1,6 +1,6 @@
 // Package gateway serves the etcd v3 API, gRPC and JSON on one port, on a server of the ensemble ([Node]).
 //
-// It speaks as etcd 3.6: the same services, limits, codes and texts (spec etcd 1 and 2), which etcdtest checks against etcd
+// It speaks as etcd 3.6, and RangeStream as 3.7: the same services, limits, codes and texts (spec etcd 1 and 2), which etcdtest checks against etcd
 // itself. What is in the log and in the state is package mvcc's; the gateway checks requests ([mvcc.Check]), asks for read points, proposes,
 // and fills in what a header has beside the revision. Users and roles are behind [Authenticator].
 //
@@ -15,5 +15,5 @@
 //   - The on-demand progress of a stream goes on when one of its watches ended by compaction.
 //   - Callers of Lock and Election wait in their own names; in etcd the first caller's rights are those of all that wait.
 //   - JSON comes over HTTP/1 only, and not over WebSocket.
-//   - RangeStream, of etcd 3.7, is unimplemented: clients fall back to Range.
+//   - RangeStream refuses, besides other orders, a target to sort by without an order: etcd sorts each message by itself, and loses keys.
 package gateway

@@ -50,6 +50,7 @@ func describe() *protoregistry.Files {
 	imports := map[string]string{} // what a file's last name is imported as
 	protoregistry.GlobalFiles.RangeFiles(func(f protoreflect.FileDescriptor) bool {
 		file := protodesc.ToFileDescriptorProto(f)
+		describeRangeStream(file)
 		set.File = append(set.File, file)
 		for _, name := range file.Dependency {
 			if strings.HasPrefix(name, "etcd/") {

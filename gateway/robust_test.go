@@ -94,7 +94,7 @@ func ask(t *testing.T, conn *grpc.ClientConn, method, name, body string) {
 }
 
 var services = map[string][]string{
-	"etcdserverpb.KV":          {"Range", "Put", "DeleteRange", "Txn", "Compact"},
+	"etcdserverpb.KV":          {"Range", "Put", "DeleteRange", "Txn", "Compact", "RangeStream"},
 	"etcdserverpb.Watch":       {"Watch"},
 	"etcdserverpb.Lease":       {"LeaseGrant", "LeaseRevoke", "LeaseKeepAlive", "LeaseTimeToLive", "LeaseLeases"},
 	"etcdserverpb.Cluster":     {"MemberAdd", "MemberRemove", "MemberUpdate", "MemberList", "MemberPromote"},

@@ -8,7 +8,6 @@ import (
 	"math"
 	"net"
 	"net/http"
-	"runtime"
 	"sync"
 	"time"
 
@@ -42,6 +41,9 @@ const (
 	keepaliveInterval = 2 * time.Hour
 	keepaliveTimeout  = 20 * time.Second
 )
+
+// streamWorkers is how many requests at a time are handled on stacks that have grown already; others begin on new ones.
+const streamWorkers = 64
 
 // SnapshotFile writes the records of a view as the file that clients get as a snapshot.
 type SnapshotFile func(w io.Writer, view mvcc.View) error
@@ -117,8 +119,8 @@ func New(o Options) (*Server, error) {
 		grpc.MaxSendMsgSize(math.MaxInt32),
 		grpc.MaxConcurrentStreams(o.MaxConcurrentStreams),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: keepaliveMinTime}),
-		// Handlers go on on stacks that have grown already; and fixed windows spare the pings that measure the link.
-		grpc.NumStreamWorkers(uint32(4*runtime.GOMAXPROCS(0))),
+		// Fixed windows spare the pings that measure the link.
+		grpc.NumStreamWorkers(streamWorkers),
 		grpc.StaticStreamWindowSize(1<<20),
 		grpc.StaticConnWindowSize(4<<20),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: keepaliveInterval, Timeout: keepaliveTimeout}),
@@ -137,7 +139,7 @@ func New(o Options) (*Server, error) {
 }
 
 func (s *Server) register() {
-	pb.RegisterKVServer(s.grpc, &kvServer{s})
+	s.grpc.RegisterService(&kvService, &kvServer{s})
 	pb.RegisterWatchServer(s.grpc, &watchServer{Server: s, framed: true})
 	pb.RegisterLeaseServer(s.grpc, &leaseServer{s})
 	pb.RegisterClusterServer(s.grpc, &clusterServer{s})

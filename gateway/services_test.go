@@ -167,7 +167,7 @@ func TestHealthAndReflection(t *testing.T) {
 		}
 	}
 	files := must[*protoregistry.Files](t)(protodesc.NewFiles(set))
-	for _, name := range []protoreflect.FullName{"etcdserverpb.KV.Txn", "mvccpb.KeyValue.lease", "v3electionpb.LeaderKey"} {
+	for _, name := range []protoreflect.FullName{"etcdserverpb.KV.Txn", "etcdserverpb.KV.RangeStream", "mvccpb.KeyValue.lease", "v3electionpb.LeaderKey"} {
 		if _, err := files.FindDescriptorByName(name); err != nil {
 			t.Error(err)
 		}
