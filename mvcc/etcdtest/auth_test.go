@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -31,31 +32,15 @@ const opsPerAuthSeed = 600
 
 // TestAuthDifferential runs histories of changes to users, roles and keys by users who may or may not make them.
 func TestAuthDifferential(t *testing.T) {
-	if *seedFlag != 0 {
-		authHistory(t, *seedFlag)
-		return
-	}
-	first, limit := uint64(1), 3*time.Second
-	if *opsFlag > 0 {
-		first, limit = uint64(time.Now().UnixNano()), time.Hour
-	}
-	start, denied, allowed := time.Now(), 0, 0
-	for seed := first; ; seed++ {
-		ok := t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
-			d, a := authHistory(t, seed)
-			denied, allowed = denied+d, allowed+a
-		})
-		if !ok {
-			t.Fatalf("go test . -run AuthDifferential -seed %d", seed)
-		}
-		done := int(seed-first+1) * opsPerAuthSeed
-		if *opsFlag > 0 && done >= *opsFlag || time.Since(start) > limit {
-			t.Logf("%d operations in %v; %d reads refused, %d not", done, time.Since(start).Round(time.Second), denied, allowed)
-			if min(denied, allowed) < done/10 {
-				t.Error("the histories are too plain")
-			}
-			return
-		}
+	var denied, allowed atomic.Int64
+	ops := histories(t, opsPerAuthSeed, 3*time.Second, func(t *testing.T, seed uint64) {
+		d, a := authHistory(t, seed)
+		denied.Add(int64(d))
+		allowed.Add(int64(a))
+	})
+	t.Logf("%d reads refused, %d not", denied.Load(), allowed.Load())
+	if *seedFlag == 0 && int(min(denied.Load(), allowed.Load())) < ops/10 {
+		t.Error("the histories are too plain")
 	}
 }
 

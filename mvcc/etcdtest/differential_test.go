@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -18,7 +20,7 @@ import (
 )
 
 var (
-	opsFlag  = flag.Int("ops", 0, "operations in all; 0 is as many as fit into 15 seconds")
+	opsFlag  = flag.Int("ops", 0, "operations in all; 0 is as many as fit into some seconds")
 	seedFlag = flag.Uint64("seed", 0, "run this seed alone")
 )
 
@@ -27,25 +29,38 @@ const opsPerSeed = 4000
 
 // TestDifferential runs histories until time or operations are used up.
 func TestDifferential(t *testing.T) {
+	histories(t, opsPerSeed, 8*time.Second, history)
+}
+
+// histories runs those of seeds from 1 on for a time, or with -ops those of seeds never seen until the operations are done. Several run at
+// once, for etcd's watches make them wait. It returns the number of operations.
+func histories(t *testing.T, opsPerSeed int, limit time.Duration, run func(*testing.T, uint64)) (ops int) {
+	t.Helper()
 	if *seedFlag != 0 {
-		history(t, *seedFlag)
-		return
+		run(t, *seedFlag)
+		return opsPerSeed
 	}
-	first := uint64(time.Now().UnixNano())
-	if *opsFlag == 0 {
-		first = 1
+	var seeds, done atomic.Uint64
+	if *opsFlag > 0 {
+		seeds.Store(uint64(time.Now().UnixNano()))
 	}
 	start := time.Now()
-	for seed := first; ; seed++ {
-		if !t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) { history(t, seed) }) {
-			t.Fatalf("go test . -run Differential -seed %d", seed)
-		}
-		done := int(seed-first+1) * opsPerSeed
-		if *opsFlag > 0 && done >= *opsFlag || *opsFlag == 0 && time.Since(start) > 15*time.Second {
-			t.Logf("%d operations in %v", done, time.Since(start).Round(time.Second))
-			return
-		}
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			for !t.Failed() && (*opsFlag == 0 && time.Since(start) < limit || int(done.Load())*opsPerSeed < *opsFlag) {
+				seed := seeds.Add(1)
+				if !t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) { run(t, seed) }) {
+					t.Errorf("go test . -run '%s$' -seed %d", t.Name(), seed)
+				}
+				done.Add(1)
+			}
+		})
 	}
+	all.Wait()
+	ops = int(done.Load()) * opsPerSeed
+	t.Logf("%d operations in %v", ops, time.Since(start).Round(time.Second))
+	return ops
 }
 
 // pair is the two under comparison.
