@@ -88,7 +88,7 @@ func (c *chaos) lead(l *host) bool {
 func (c *chaos) fault() {
 	h := c.hosts[c.r.IntN(len(c.hosts))]
 	o := c.hosts[c.r.IntN(len(c.hosts))]
-	switch c.r.IntN(10) {
+	switch c.r.IntN(11) {
 	case 0, 1:
 		c.kill(h, c.r.IntN(2) == 0)
 	case 2, 3:
@@ -113,6 +113,26 @@ func (c *chaos) fault() {
 	case 9:
 		rate := c.r.IntN(3) * 15
 		c.lost = func(*host, *host) bool { return c.r.IntN(100) < rate }
+	case 10:
+		c.handOver(h, o)
+	}
+}
+
+// handOver has a leader make room for another server, of which not all are told.
+func (c *chaos) handOver(l, heir *host) {
+	for _, h := range c.hosts {
+		if l.e == nil || l.e.State() != proto.Leading || h != l && !c.follows(h, l) {
+			continue
+		}
+		if c.r.IntN(4) != 0 {
+			h.e.Favour(Vote{Leader: heir.id, Zxid: heir.zxid, Epoch: heir.epoch}, c.now+proto.Millis(c.r.IntN(1000)))
+		}
+		if h != l {
+			c.look(h)
+		}
+	}
+	if l.e != nil && l.e.State() == proto.Leading {
+		c.look(l)
 	}
 }
 

@@ -23,5 +23,7 @@
 //     configuration is pending in which it votes.
 //   - A new candidate, or the first word of an ensemble at work, ends a long back-off.
 //   - Two servers that take each other for outsiders do not answer each other's answers for ever.
+//   - In the election after a leader that has handed over, a server may give its first vote to another one, as if that one's
+//     notification had come before all others; see [Election.Favour].
 //   - A configuration that cannot be read, or comes while reconfigEnabled is false, does not disturb the election.
 package election

@@ -63,6 +63,8 @@ type Election struct {
 	askers   quorum.Set   // non-voters that were told a candidate and want to know the outcome
 	backers  quorum.Set   // for counting
 
+	heir heir
+
 	avoided proto.ServerID // cannot be reached
 	avoidTo proto.Millis   // until then it is not voted for
 
@@ -131,6 +133,9 @@ func (e *Election) Ready() Ready {
 		if e.finalAt != 0 {
 			r.Wake = e.finalAt
 		}
+		if e.heir.until != 0 {
+			r.Wake = min(r.Wake, e.heir.until)
+		}
 	}
 	e.ready = Ready{Messages: e.ready.Messages[:0]}
 	return r
@@ -150,17 +155,20 @@ func (e *Election) begin(now proto.Millis) {
 	e.round++
 	e.received.clear()
 	e.outside.clear()
-	e.propose(now, e.initial())
+	e.propose(now, e.initial(now))
 	e.consider(now)
 	e.countEarly(now)
 }
 
-// initial returns the vote of a server that knows of nobody better than itself, or of nobody at all if it does not
-// vote.
-func (e *Election) initial() Vote {
+// initial returns the vote of a server that knows of nobody better than itself or the heir, or of nobody at all if it does
+// not vote.
+func (e *Election) initial(now proto.Millis) Vote {
 	v := Vote{Leader: proto.NoServer, Zxid: e.zxid, Epoch: e.epoch}
 	if m := e.committed.Member(e.id); m != nil && !m.Observer {
 		v.Leader = e.id
+		if e.favours(now) {
+			return e.heir.vote
+		}
 	} else { // any candidate is better, also for one that a pending configuration makes a voter
 		v.Zxid, v.Epoch = -1<<63, -1<<63
 	}
@@ -202,7 +210,7 @@ func (e *Election) send(to proto.ServerID, v Vote) {
 
 // Tick tells the time. Calls before the time asked for do no harm.
 func (e *Election) Tick(now proto.Millis) {
-	if !e.started || e.state != proto.Looking {
+	if !e.started || e.state != proto.Looking || e.tireOfHeir(now) {
 		return
 	}
 	if e.finalAt != 0 {
@@ -227,7 +235,7 @@ func (e *Election) PeerUp(now proto.Millis, id proto.ServerID) {
 
 // PeerDown says that a peer refuses connections: its host answers, but no server does. A mere silence is not told.
 func (e *Election) PeerDown(now proto.Millis, id proto.ServerID) {
-	if e.voters.Has(id) && e.down.Add(id) && e.started && e.state == proto.Looking {
+	if e.voters.Has(id) && e.down.Add(id) && e.started && e.state == proto.Looking && !e.tireOfHeir(now) {
 		e.consider(now)
 	}
 }
@@ -295,6 +303,8 @@ func (e *Election) consider(now proto.Millis) {
 	switch {
 	case !e.takesPart() || !e.voters.Has(e.vote.Leader) || !e.hasQuorum(e.received, &own) && !mutant.On(mutant.ElectedByMinority):
 		e.finalAt = 0
+	case e.awaitsHeir(&own):
+		e.finalAt = 0
 	case e.unanimous(&own):
 		e.decide(e.vote)
 	case e.finalAt == 0:
@@ -337,6 +347,7 @@ func (e *Election) settle(v Vote) {
 		e.state = proto.Observing
 	}
 	e.vote, e.finalAt, e.veteran = v, 0, true
+	e.heir.until = 0
 	e.answers.clear()
 }
 

@@ -129,7 +129,7 @@ func (e *Election) countLooking(now proto.Millis, b ballot) {
 	if b.Round > e.round && !mutant.On(mutant.RoundNotTakenOver) {
 		e.round = b.Round
 		e.received.clear()
-		best := e.initial()
+		best := e.initial(now)
 		if e.better(now, b.Vote, best) {
 			best = b.Vote
 		}

@@ -21,6 +21,7 @@ import (
 //	                          forms of old releases
 //	run [N]                   let N ms pass, or as long as anything but repetitions happens
 //	look ID... [zxid= epoch=] the roles of these servers have ended
+//	favour ID... heir=N zxid=HEX epoch=N for=N   these servers' leader wants another one to be the next, for N ms
 //	synced ID... epoch=N      these servers have entered an epoch
 //	kill ID..., vanish ID...  end processes, or whole machines, which cannot even refuse connections
 //	cut A,B C,D ...           let nothing pass between these groups; lose A>B cuts one direction only
@@ -161,6 +162,11 @@ func (s *teller) run(c []string) {
 
 // each runs a command for one server.
 func (s *teller) each(command string, a *arguments, h *host) {
+	if command == "favour" {
+		v := Vote{Leader: proto.ServerID(a.number("heir", 10)), Zxid: proto.Zxid(a.number("zxid", 16)), Epoch: proto.Epoch(a.number("epoch", 10))}
+		h.e.Favour(v, s.now+proto.Millis(a.number("for", 10)))
+		return
+	}
 	if _, ok := a.keys["zxid"]; ok {
 		h.zxid = proto.Zxid(a.number("zxid", 16))
 	}

@@ -33,6 +33,9 @@ const (
 	// PacketAsk is a question of the etcd API's for the leader, and back with the answer; data is an [Ask]. It goes only
 	// between servers that have told each other of [ExtEtcd].
 	PacketAsk PacketType = 0x7a65
+	// PacketHandOver tells a learner whom its leader, which is about to stop leading, wants to be the next one, and comes back when the
+	// learner knows; zxid is the last one of that server, and data is an [Heir]. It goes only to servers that have told of [ExtHandOver].
+	PacketHandOver PacketType = 0x7a66
 )
 
 // Extensions are what zebu's servers can do beyond ZooKeeper's, a set of bits. They stand behind what ZooKeeper knows in the data of
@@ -45,6 +48,8 @@ const (
 	// ExtDurable says that a server's history is durable when it acknowledges NEWLEADER, as an observer too. ZooKeeper's observers keep a
 	// log only if they are told to.
 	ExtDurable
+	// ExtHandOver says that a server understands [PacketHandOver].
+	ExtHandOver
 )
 
 const extensionMagic int32 = 0x7a656275 // "zebu"
@@ -102,6 +107,24 @@ func DecodeAsk(data []byte) (Ask, error) {
 	return a, d.Err()
 }
 
+// Heir is the data of a [PacketHandOver].
+type Heir struct {
+	ID    ServerID
+	Epoch Epoch // its currentEpoch
+}
+
+// Append appends the encoded heir.
+func (h Heir) Append(b []byte) []byte {
+	return AppendInt32(AppendInt64(b, int64(h.ID)), int32(h.Epoch))
+}
+
+// DecodeHeir reads the data of a [PacketHandOver].
+func DecodeHeir(data []byte) (Heir, error) {
+	d := NewDecoder(data)
+	h := Heir{ServerID(d.Int64()), Epoch(d.Int32())}
+	return h, d.Err()
+}
+
 // QuorumProtocolVersion is the version in LEADERINFO and in a [LearnerInfo]: ZAB 1.0, ZooKeeper 3.4 and later.
 const QuorumProtocolVersion int32 = 0x10000
 
@@ -115,12 +138,17 @@ var packetNames = [lastPacketType + 1]string{
 }
 
 // Known says whether there is such a type.
-func (t PacketType) Known() bool { return t > 0 && t <= lastPacketType || t == PacketAsk }
+func (t PacketType) Known() bool {
+	return t > 0 && t <= lastPacketType || t == PacketAsk || t == PacketHandOver
+}
 
 // String names the type as ZooKeeper's logs do.
 func (t PacketType) String() string {
-	if t == PacketAsk {
+	switch t {
+	case PacketAsk:
 		return "ASK"
+	case PacketHandOver:
+		return "HANDOVER"
 	}
 	if t > 0 && t <= lastPacketType {
 		return packetNames[t]

@@ -25,11 +25,19 @@ func (l *Leader) Propose(p Proposal) error {
 	case p.Config != nil && l.lastSeen.Version > l.committed.Version:
 		return fmt.Errorf("propose %v: %w", p.Zxid, errReconfigPending)
 	}
+	l.lastProposed = p.Zxid
+	if !l.hold(p) {
+		l.broadcast(p)
+	}
+	return nil
+}
+
+// broadcast sends a proposal out.
+func (l *Leader) broadcast(p Proposal) {
 	if p.Config != nil {
 		l.lastSeen = p.Config
 		l.setRules()
 	}
-	l.lastProposed = p.Zxid
 	l.outstanding = append(l.outstanding, proposal{Txn: p.Txn, rule: l.rule, config: p.Config})
 	l.write(Write{Kind: AppendTxn, Txn: p.Txn})
 	for _, peer := range l.peers {
@@ -41,7 +49,6 @@ func (l *Leader) Propose(p Proposal) error {
 			peer.sent, peer.sentAt = p.Zxid, l.now
 		}
 	}
-	return nil
 }
 
 var errReconfigPending = errors.New("zab: another reconfiguration is pending")
@@ -49,7 +56,7 @@ var errReconfigPending = errors.New("zab: another reconfiguration is pending")
 // acknowledge notes that a follower has logged a transaction and, since it logs in order, everything before. One that skips
 // something has a hole in its log.
 func (l *Leader) acknowledge(p *peer, z proto.Zxid) error {
-	if z > l.lastProposed || len(l.outstanding) == 0 {
+	if z > l.lastSent() || len(l.outstanding) == 0 {
 		return fmt.Errorf("zab: %v was not proposed", z)
 	}
 	if next := max(p.acked+1, l.outstanding[0].Zxid); z != next {
@@ -67,8 +74,8 @@ func (l *Leader) relieve(p *peer, z proto.Zxid) {
 		return
 	}
 	p.sent, p.sentAt = 0, 0
-	if z < l.lastProposed {
-		p.sent, p.sentAt = l.lastProposed, l.now
+	if last := l.lastSent(); z < last {
+		p.sent, p.sentAt = last, l.now
 	}
 }
 
@@ -183,7 +190,7 @@ func sameQuorumAddrs(a, b *quorum.Member) bool {
 func (l *Leader) Sync(id proto.ServerID) {
 	switch {
 	case l.phase != broadcasting:
-	case len(l.outstanding) == 0, mutant.On(mutant.SyncAnsweredEarly):
+	case len(l.outstanding) == 0 && !l.holds(), mutant.On(mutant.SyncAnsweredEarly):
 		l.answerSync(id)
 	default:
 		l.syncs = append(l.syncs, pendingSync{id, l.lastProposed})

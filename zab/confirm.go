@@ -47,7 +47,7 @@ func (l *Leader) ping(p *peer) {
 			p.target = p.pings
 		}
 	}
-	l.send(p.id, proto.PacketPing, l.lastProposed, nil)
+	l.send(p.id, proto.PacketPing, l.lastSent(), nil)
 }
 
 // pinged notes an answer.

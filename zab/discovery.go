@@ -32,7 +32,9 @@ func (l *Leader) recvInfo(p *peer, in *proto.QuorumPacket) error {
 		return errors.New("zab: epochs are used up")
 	}
 	p.observer = in.Type == proto.PacketObserverInfo
-	p.durable = !p.observer || proto.PacketExtensions(in)&proto.ExtDurable != 0
+	extensions := proto.PacketExtensions(in)
+	p.durable = !p.observer || extensions&proto.ExtDurable != 0
+	p.heeds = extensions&proto.ExtHandOver != 0
 	p.phase = introduced
 	switch l.phase {
 	case choosing:

@@ -87,7 +87,7 @@ func (l *Learner) recvLive(p *proto.QuorumPacket) error {
 		l.ready.Serving = true
 		l.send(proto.PacketAck, l.beginning(), nil)
 		return nil
-	case proto.PacketPing, proto.PacketRevalidate, proto.PacketSync, proto.PacketAsk:
+	case proto.PacketPing, proto.PacketRevalidate, proto.PacketSync, proto.PacketAsk, proto.PacketHandOver:
 		if !l.serving { // as with Apache's learner, so that leaders can count the answers to their pings
 			return nil
 		}

@@ -80,6 +80,7 @@ type Leader struct {
 	syncs        []pendingSync
 	confirm      confirmation
 	silenced     bool // another server shall lead: commits nothing more
+	handing      *handOver
 	word         word
 
 	tick     int
@@ -232,6 +233,7 @@ func (l *Leader) Recv(from proto.ServerID, p proto.QuorumPacket) {
 	if peer == nil || l.phase == leaderEnded {
 		return
 	}
+	defer l.handOn()
 	peer.since = l.now
 	if l.phase == broadcasting {
 		peer.deadline = l.tick + l.o.Timing.SyncLimit
@@ -258,6 +260,8 @@ func (l *Leader) recv(peer *peer, p *proto.QuorumPacket) error {
 		}
 		l.ready.Deliver = append(l.ready.Deliver, Delivery{Kind: Pass, From: peer.id, Packet: *p})
 		return nil
+	case proto.PacketHandOver:
+		return l.recvHandOver(peer)
 	}
 	return errUnexpected
 }
@@ -290,6 +294,7 @@ func (l *Leader) Synced(z proto.Zxid) {
 		if !mutant.On(mutant.CommitMissesOwnSync) {
 			l.commit()
 		}
+		l.handOn()
 	}
 }
 
@@ -310,6 +315,7 @@ func (l *Leader) Tick(now proto.Millis) {
 		l.nextBeat += l.o.Timing.beat()
 		l.beat()
 	}
+	l.handOn()
 }
 
 // beat happens twice a tick. If the server was stopped for a while, beats that were missed follow at once, so that
@@ -374,6 +380,9 @@ func (l *Leader) wake() proto.Millis {
 	at := l.phaseSince + l.o.Timing.init()
 	if l.phase == broadcasting {
 		at = l.nextBeat
+	}
+	if l.handing != nil {
+		at = min(at, l.handing.until)
 	}
 	return at
 }

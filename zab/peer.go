@@ -26,6 +26,7 @@ type peer struct {
 	phase    peerPhase
 	observer bool
 	durable  bool       // what it acknowledges is on its disk, even if it is an observer
+	heeds    bool       // can be told who is to lead next
 	last     proto.Zxid // of its history
 	snap     bool       // is or was synchronised by a snapshot
 	sending  bool       // a snapshot is under way

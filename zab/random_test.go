@@ -136,6 +136,11 @@ func (c *chaos) step() {
 			c.trace("--- cut %d>%d", l.leader.id, l.learner.id)
 			c.close(l)
 		}
+	case n < 98 && c.IntN(3) == 0:
+		if h.leader != nil && h.serving {
+			to := c.any()
+			c.trace("--- %d hands over to %d: %v", h.id, to.id, h.leader.HandOver(to.id))
+		}
 	case n < 99:
 		if h.up {
 			c.trace("--- crash %d", h.id)

@@ -71,7 +71,7 @@ const (
 	// Replay is a transaction that the log holds at the end of a role without being known as committed. It is applied as a
 	// restart would do it: nobody is told.
 	Replay
-	// Pass is a packet for the server itself: PING, REVALIDATE, ASK and SYNC from a leader (the sync is the oldest that has not
+	// Pass is a packet for the server itself: PING, REVALIDATE, ASK, HANDOVER and SYNC from a leader (the sync is the oldest that has not
 	// been answered), PING, REQUEST, REVALIDATE and ASK from a learner; SYNC from itself on a leader.
 	Pass
 	// View asks a leader's server for a view of its state as it is now. It is the snapshot that the SNAP message to From
@@ -135,6 +135,7 @@ var (
 	ErrAhead      = errors.New("zab: learner is ahead of the leader")
 	ErrNoHistory  = errors.New("zab: the disk does not reach back to where the leader's history ends")
 	ErrResigned   = errors.New("zab: another server leads")
+	ErrHandedOver = errors.New("zab: another server was asked to lead")
 	ErrEnded      = errors.New("zab: role has ended")
 )
 

@@ -219,7 +219,7 @@ func (w *world) follow(h, leader *host) {
 	h.toward = l
 	h.learner = NewLearner(LearnerOptions{
 		ID: h.id, Leader: leader.id, Observer: h.observer, AcceptedEpoch: h.disk.accepted, CurrentEpoch: h.disk.current,
-		Last: h.disk.last(), Log: h.log, Refetch: h.refetch, Timing: w.timing,
+		Last: h.disk.last(), Log: h.log, Refetch: h.refetch, Timing: w.timing, Extensions: proto.ExtHandOver,
 	}, w.now)
 	h.refetch = false
 	w.flush(h)
@@ -383,7 +383,7 @@ func (w *world) deliver(h *host, d Delivery) {
 		if h.master != nil && w.answered(h, d.Packet) {
 			return
 		}
-		if h.learner != nil && d.Packet.Type == proto.PacketPing {
+		if h.learner != nil && (d.Packet.Type == proto.PacketPing || d.Packet.Type == proto.PacketHandOver) {
 			h.learner.Send(d.Packet)
 			w.flush(h)
 		}

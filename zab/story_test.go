@@ -32,6 +32,7 @@ import (
 //	ask A sync|write|SESSION   server A passes a client's request on, or asks whether a session exists
 //	oracle ID grants|denies    what a leader's oracle says
 //	confirm ID                 ask a leader whether it still leads
+//	handover A B               leader A is to make room for B
 //	pass N                     N ms go by
 //	show                       all servers
 func TestStories(t *testing.T) {
@@ -165,7 +166,7 @@ func (s *teller) run(c []string) {
 		}
 	case "show":
 		s.show()
-	case "propose", "reconfig", "write", "disk", "skip", "ask", "oracle":
+	case "propose", "reconfig", "write", "disk", "skip", "ask", "oracle", "handover":
 		s.one(c[0], &a)
 	default:
 		for _, w := range a.words {
@@ -207,6 +208,11 @@ func (s *teller) one(command string, a *arguments) {
 		s.flush(h)
 	case "ask":
 		s.ask(h, a.words[1])
+	case "handover":
+		if err := h.leader.HandOver(proto.ServerID(s.number(a.words[1]))); err != nil {
+			s.trace("%d: %v", h.id, err)
+		}
+		s.flush(h)
 	case "oracle":
 		h.leader.OracleSays(a.words[1] == "grants")
 		s.flush(h)

@@ -194,6 +194,7 @@ func (l *Leader) recvAck(p *peer, z proto.Zxid) error {
 	case isFirst(z) || p.observer || z <= p.acked:
 		return nil // of NEWLEADER again after UPTODATE, or of a reconnected past
 	case z <= l.applied: // the others were faster
+		p.acked = z
 		l.relieve(p, z)
 		return nil
 	}
