@@ -72,20 +72,13 @@ func (s *leaseServer) keepAlive(stream pb.Lease_LeaseKeepAliveServer) error {
 		if err := s.permit(ctx, r); err != nil {
 			return err
 		}
-		if resp.TTL, err = s.renew(ctx, mvcc.LeaseID(r.ID)); err != nil {
+		if resp.TTL, err = s.Node.Renew(ctx, mvcc.LeaseID(r.ID)); err != nil {
 			return err
 		}
 		if err := stream.Send(resp); err != nil {
 			return err
 		}
 	}
-}
-
-func (s *leaseServer) renew(ctx context.Context, id mvcc.LeaseID) (int64, error) {
-	bounded, cancel := context.WithTimeout(ctx, s.RequestTimeout)
-	defer cancel()
-	ttl, err := s.Node.Renew(bounded, id)
-	return ttl, timedOut(ctx, err)
 }
 
 // LeaseTimeToLive implements pb.LeaseServer. A lease that does not exist has TTL -1.

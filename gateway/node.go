@@ -12,7 +12,8 @@ import (
 )
 
 // Node is the server that a gateway stands on. Its methods may be called from any goroutine. Errors for clients are gRPC
-// status errors, those of etcd's rpctypes where it has one; a context's end gives the context's error.
+// status errors, those of etcd's rpctypes where it has one; a context's end gives the context's error. Propose, ReadPoint and Renew
+// wait no longer than etcd does for the ensemble, then the error is ErrGRPCTimeout: a context for each would cost more than they do.
 type Node interface {
 	// Propose puts a mutation into the log, through the leader, and returns what applying it gave on this server: an outcome
 	// that is not success stands in the Result. An error says that it is not known, or that nothing was proposed: there is

@@ -95,9 +95,7 @@ func (s *Server) permit(ctx context.Context, r mvcc.Message) error {
 
 // readPoint waits until this server has all that was committed before.
 func (s *Server) readPoint(ctx context.Context) error {
-	bounded, cancel := context.WithTimeout(ctx, s.RequestTimeout)
-	defer cancel()
-	return timedOut(ctx, s.Node.ReadPoint(bounded))
+	return s.Node.ReadPoint(ctx)
 }
 
 // timedOut replaces the end of the server's patience by etcd's word for it. The end of the client's it leaves as it is.
@@ -128,11 +126,9 @@ func (s *Server) propose(ctx context.Context, request mvcc.Message) (mvcc.Result
 
 // put puts a record into the log, and gives its outcome as an error.
 func (s *Server) put(ctx context.Context, r mvcc.Record) (mvcc.Result, error) {
-	bounded, cancel := context.WithTimeout(ctx, s.RequestTimeout)
-	defer cancel()
-	result, err := s.Node.Propose(bounded, r)
+	result, err := s.Node.Propose(ctx, r)
 	if err != nil {
-		return result, timedOut(ctx, err)
+		return result, err
 	}
 	return result, result.Err
 }

@@ -57,6 +57,7 @@ type space struct {
 	backend *backend.Backend
 	store   *mvcc.Store
 	views   sync.WaitGroup // that are open
+	recent  recentValues
 
 	mu     sync.Mutex  // guards the rest
 	latest *sharedView // with all batches; nil if nobody has looked since the last
@@ -115,6 +116,22 @@ type viewUser struct {
 	space *space
 }
 
+// Get implements [mvcc.View].
+func (v *viewUser) Get(key []byte, visit func([]byte) error) (bool, error) {
+	slot, number := v.space.recent.slot(key)
+	if slot == nil {
+		return v.sharedView.Get(key, visit)
+	}
+	if value, found := slot.get(key); found {
+		return true, visit(value)
+	}
+	return v.sharedView.Get(key, func(value []byte) error {
+		slot.offer(number, key, value)
+		return visit(value)
+	})
+}
+
+// Close implements [mvcc.View].
 func (v *viewUser) Close() {
 	if v.space != nil {
 		v.space.leave(v.sharedView)

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"math/rand/v2"
+	"sync"
 	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
@@ -18,54 +19,74 @@ import (
 
 // The methods in this file are what package gateway wants of a server (gateway.Node).
 
-// etcdCall is a call of the gateway's.
+// etcdCall is a call of the gateway's, used again and again.
 type etcdCall struct {
 	replica.Call
-	done chan struct{}
+	done     chan struct{} // has a token when the call is answered
+	patience *time.Timer   // of the caller's, set for as long as it waits
 }
+
+var etcdCalls = sync.Pool{New: func() any {
+	return &etcdCall{done: make(chan struct{}, 1), patience: time.NewTimer(requestTimeout)}
+}}
+
+// requestTimeout is how long a call waits for the ensemble: etcd's with its default times.
+const requestTimeout = 7 * time.Second
 
 // retryPause is between two attempts of a call while the end of an election is not known everywhere.
 const retryPause = 5 * time.Millisecond
 
-// call asks until there is a leader, as etcd does: as long as the caller waits. What has become of a mutation is known, if it is not
-// taken; what changes nothing is asked again also if the leader changed.
-func (s *Server) call(ctx context.Context, c *replica.Call) error {
+// call asks until there is a leader, as etcd does: as long as the caller waits, and no longer than requestTimeout. What has become of a mutation is
+// known, if it is not taken; what changes nothing is asked again also if the leader changed.
+func (s *Server) call(ctx context.Context, asked replica.Call) (replica.Call, error) {
+	c := etcdCalls.Get().(*etcdCall)
+	c.patience.Reset(requestTimeout)
 	for {
 		begun := s.service.begun()
-		err := s.callOnce(ctx, c)
-		if err != mvcc.ErrNoLeader && (err != mvcc.ErrFenced || c.Kind == replica.Propose || c.Kind == replica.Reconfigure) {
-			return err
+		c.Call = asked
+		answered, err := s.callOnce(ctx, c)
+		if !answered {
+			return replica.Call{}, err // c may still be in somebody's hands
+		}
+		if err != mvcc.ErrNoLeader && (err != mvcc.ErrFenced || asked.Kind == replica.Propose || asked.Kind == replica.Reconfigure) {
+			answer := c.Call
+			c.patience.Stop()
+			c.Call = replica.Call{}
+			etcdCalls.Put(c)
+			return answer, err
 		}
 		select {
 		case <-begun:
 			select {
 			case <-time.After(retryPause):
 			case <-ctx.Done():
-				return ctx.Err()
+				return replica.Call{}, ctx.Err()
 			}
 		case <-ctx.Done():
-			return ctx.Err()
+			return replica.Call{}, ctx.Err()
+		case <-c.patience.C:
+			return replica.Call{}, rpctypes.ErrGRPCTimeout
 		case <-s.stopped:
-			return errStopped
+			return replica.Call{}, errStopped
 		}
 	}
 }
 
 // callOnce puts a question to the loop and waits for the answer.
-func (s *Server) callOnce(ctx context.Context, c *replica.Call) error {
-	e := &etcdCall{Call: *c, done: make(chan struct{})}
-	e.Handle = e
-	if !s.loop.in.push([]item{{kind: itemCall, call: e}}) {
-		return errStopped
+func (s *Server) callOnce(ctx context.Context, c *etcdCall) (answered bool, err error) {
+	c.Handle = c
+	if !s.loop.in.push([]item{{kind: itemCall, call: c}}) {
+		return false, errStopped
 	}
 	select {
-	case <-e.done:
-		*c = e.Call
-		return c.Err
+	case <-c.done:
+		return true, c.Err
 	case <-ctx.Done():
-		return ctx.Err()
+		return false, ctx.Err()
+	case <-c.patience.C:
+		return false, rpctypes.ErrGRPCTimeout
 	case <-s.stopped:
-		return errStopped
+		return false, errStopped
 	}
 }
 
@@ -75,7 +96,7 @@ var errStopped = grpcstatus.Error(codes.Unavailable, "etcdserver: server stopped
 func (s *Server) answerCalls() {
 	for _, c := range s.rep.TakeCalls() {
 		if e, ok := c.Handle.(*etcdCall); ok {
-			close(e.done)
+			e.done <- struct{}{}
 		}
 	}
 }
@@ -95,11 +116,8 @@ func (s *Server) Propose(ctx context.Context, r mvcc.Record) (mvcc.Result, error
 	if err != nil {
 		return mvcc.Result{}, err
 	}
-	c := &replica.Call{Kind: replica.Propose, Record: b}
-	if err := s.call(ctx, c); err != nil {
-		return mvcc.Result{}, err
-	}
-	return c.Result, nil
+	c, err := s.call(ctx, replica.Call{Kind: replica.Propose, Record: b})
+	return c.Result, err
 }
 
 // ReadPoint returns once this server has applied all that was committed when it was called.
@@ -107,7 +125,8 @@ func (s *Server) ReadPoint(ctx context.Context) error {
 	if s.loop.e == nil {
 		return nil // nothing is acknowledged before it is applied
 	}
-	return s.call(ctx, &replica.Call{Kind: replica.ReadPoint})
+	_, err := s.call(ctx, replica.Call{Kind: replica.ReadPoint})
+	return err
 }
 
 // Read calls f with the state. On a server that has none, yet or any more, f is not called, and the result is false.
@@ -124,15 +143,13 @@ func (s *Server) Read(f func(*mvcc.Store)) bool {
 
 // Renew keeps a lease alive.
 func (s *Server) Renew(ctx context.Context, id mvcc.LeaseID) (int64, error) {
-	c := &replica.Call{Kind: replica.Renew, Lease: id}
-	err := s.call(ctx, c)
+	c, err := s.call(ctx, replica.Call{Kind: replica.Renew, Lease: id})
 	return c.Value, err
 }
 
 // Remaining asks how many seconds a lease has left.
 func (s *Server) Remaining(ctx context.Context, id mvcc.LeaseID) (int64, error) {
-	c := &replica.Call{Kind: replica.Remaining, Lease: id}
-	err := s.call(ctx, c)
+	c, err := s.call(ctx, replica.Call{Kind: replica.Remaining, Lease: id})
 	return c.Value, err
 }
 
@@ -181,8 +198,8 @@ func (s *Server) Reconfigure(ctx context.Context, joining, leaving string) (stri
 	if s.loop.e == nil {
 		return "", grpcstatus.Error(codes.Unimplemented, "zebu: a standalone server has no ensemble to change")
 	}
-	c := &replica.Call{Kind: replica.Reconfigure, Joining: joining, Leaving: leaving}
-	if err := s.call(ctx, c); err != nil {
+	c, err := s.call(ctx, replica.Call{Kind: replica.Reconfigure, Joining: joining, Leaving: leaving})
+	if err != nil {
 		return "", err
 	}
 	switch c.Code {
