@@ -36,6 +36,7 @@ type keyspace struct {
 	asked      []*Call // to be answered by a transaction, in the order of their cxids
 	asks       []ask   // the leader has been asked
 	lastAsk    int64
+	pointAsk   int64   // the question for a read point that is under way, 0 if none is
 	readers    []*Call // the leader is to be asked for a read point
 	reached    []*Call // wait until a zxid is applied
 	renewing   []*Call // wait for a revocation or a checkpoint
@@ -138,7 +139,7 @@ func (r *Replica) retireEtcd() {
 		}
 	}
 	k.asked, k.asks, k.readers, k.reached, k.renewing = nil, nil, nil, nil, nil
-	k.session, k.lessor = 0, nil
+	k.session, k.lessor, k.pointAsk = 0, nil, 0
 }
 
 // stepEtcd applies an etcd transaction, or keeps it until it is known to be committed. Every other transaction only

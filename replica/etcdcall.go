@@ -170,17 +170,21 @@ func (r *Replica) inquire(kind CallKind, value int64, calls []*Call) {
 	r.upstream.packets = append(r.upstream.packets, proto.QuorumPacket{Type: proto.PacketAsk, Zxid: -1, Data: a.Append(nil)})
 }
 
-// inquireReadPoint asks the leader, once for all who have come since the last turn.
+// inquireReadPoint asks the leader, once for all who have come while the last question was under way: the more there are, the fewer
+// questions they take. The leader answers each as long as it leads.
 func (r *Replica) inquireReadPoint() {
-	if k := &r.kv; len(k.readers) > 0 {
+	if k := &r.kv; len(k.readers) > 0 && k.pointAsk == 0 {
 		r.inquire(ReadPoint, 0, k.readers)
-		k.readers = nil
+		k.readers, k.pointAsk = nil, k.lastAsk
 	}
 }
 
 // answered takes the leader's answer.
 func (r *Replica) answered(a proto.Ask) {
 	k := &r.kv
+	if a.ID == k.pointAsk {
+		k.pointAsk = 0
+	}
 	for i := range k.asks {
 		if k.asks[i].id != a.ID {
 			continue
