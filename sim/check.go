@@ -15,7 +15,8 @@ import (
 //
 //   - A zxid names one transaction and one history that leads to it, on every server; the state after it (tree digest,
 //     sessions) is the same everywhere. So histories are prefixes of one another, or what differs was never committed.
-//   - What is committed is on the disks of a quorum at that moment.
+//   - What is committed is on the disks of a quorum that has entered the epoch, at that moment. No server that has it is without it when
+//     it starts again, unless it has lost its disk. No observer ever cuts anything off.
 //   - One server at most leads and commits in an epoch, and what has been committed is part of every later leader's history, which
 //     has nothing older that the epoch before did not begin with.
 //   - What a server has in memory when it votes is what is on its disk.
@@ -38,7 +39,7 @@ type checker struct {
 	epoch      proto.Epoch // the last to begin
 	committed  []proto.Zxid
 	isIn       map[proto.Zxid]bool // of committed
-	changes    [][]proto.Zxid      // committed, by key
+	changes    [][]proto.Zxid      // committed, by key, and those of the root's children
 	tokens     map[string]proto.Zxid
 	cxids      map[proto.SessionID]int32 // last request of the session that was committed
 	seen       proto.Zxid                // newest that a client has
@@ -91,7 +92,7 @@ func (c *checker) init(w *World) {
 	n := w.o.paths()
 	*c = checker{
 		w: w, txns: map[proto.Zxid]*txn{}, states: map[proto.Zxid]*state{0: {nodes: make([]node, n)}}, begins: map[proto.Epoch]beginning{},
-		isIn: map[proto.Zxid]bool{0: true}, changes: make([][]proto.Zxid, n), tokens: map[string]proto.Zxid{}, cxids: map[proto.SessionID]int32{}, history: make([][]operation, w.o.Keys), full: make([]Time, w.o.Keys), counts: map[string]int{},
+		isIn: map[proto.Zxid]bool{0: true}, changes: make([][]proto.Zxid, n+1), tokens: map[string]proto.Zxid{}, cxids: map[proto.SessionID]int32{}, history: make([][]operation, w.o.Keys), full: make([]Time, w.o.Keys), counts: map[string]int{},
 	}
 }
 
@@ -192,7 +193,7 @@ func (c *checker) applied(h *Host, before proto.Zxid) {
 // nodes notes the clients' nodes.
 func (c *checker) nodes(h *Host, s *state) {
 	tree := h.rep.Tree()
-	s.nodes = make([]node, len(c.changes))
+	s.nodes = make([]node, len(c.w.paths))
 	for k := range s.nodes {
 		n := tree.Lookup(c.w.path(k))
 		if n == nil {
@@ -295,6 +296,7 @@ func (c *checker) begin(h *Host, e proto.Epoch) {
 	}
 	c.begins[e], c.epoch = beginning{h, z}, e
 	c.count("epochs")
+	c.durable(z, e)
 	if last := c.last(); !c.leadsTo(z, last) {
 		c.w.failf("server %d leads epoch %d at %s, which does not have %s, which was committed", h.id, e, zx(z), zx(last))
 	}
@@ -358,18 +360,24 @@ func (c *checker) commit(h *Host, z proto.Zxid) {
 		c.isIn[z] = true
 		c.inOrder(z)
 		if next := c.txns[z].config; next != nil {
-			c.durable(z) // by the old one too
+			c.durable(z, z.Epoch()) // by the old one too
 			c.config = next
 		}
 		s := c.states[z]
 		before := c.states[s.parent]
+		family := false
 		for k := range s.nodes {
 			if s.nodes[k] != before.nodes[k] {
 				c.changes[k] = append(c.changes[k], z)
+				// A multi may take a node away and make it again.
+				family = family || s.nodes[k].czxid != before.nodes[k].czxid && k != c.w.o.key(inside)
 			}
 		}
+		if root := c.w.root(); family {
+			c.changes[root] = append(c.changes[root], z)
+		}
 	}
-	c.durable(newest)
+	c.durable(newest, newest.Epoch())
 }
 
 // inOrder holds a session's transactions to the order of its requests, wherever these were sent to.
@@ -385,11 +393,12 @@ func (c *checker) inOrder(z proto.Zxid) {
 	c.cxids[hdr.ClientID] = hdr.Cxid
 }
 
-// durable says whether what is committed is on enough disks: no crash of all servers may lose it.
-func (c *checker) durable(z proto.Zxid) {
+// durable says whether what is committed in an epoch is on enough disks: no crash of all servers may lose it. Those that have not entered
+// the epoch do not count, because they may be overruled by one that has, and knows less.
+func (c *checker) durable(z proto.Zxid, e proto.Epoch) {
 	var have quorum.Set
 	for _, o := range c.w.hosts {
-		if o.lost || c.has(o.logged, z) { // it may have acknowledged before it lost its disk
+		if o.lost || o.entered >= e && c.has(o.logged, z) { // it may have acknowledged before it lost its disk
 			have.Add(o.id)
 		}
 	}
@@ -397,7 +406,35 @@ func (c *checker) durable(z proto.Zxid) {
 		return
 	}
 	if !c.config.Verifier().HasQuorum(have) {
-		c.w.failf("%s is committed, and on the disks of %v only; voters are %v", zx(z), have, c.config.Voters())
+		c.w.failf("%s is committed in epoch %d, and on the disks of %v only; voters are %v", zx(z), e, have, c.config.Voters())
+	}
+}
+
+// missing is a transaction that was committed, is certain to be on a server's disk, and is not part of a history that ends with z; 0 if
+// there is none.
+func (c *checker) missing(h *Host, z proto.Zxid) proto.Zxid {
+	if !c.begun(z) || !c.begun(h.logged) {
+		return 0
+	}
+	for i := len(c.committed) - 1; i >= 0 && c.committed[i] > z; i-- {
+		if c.has(h.logged, c.committed[i]) {
+			return c.committed[i]
+		}
+	}
+	return 0
+}
+
+// begun says whether it is known what a zxid comes after.
+func (c *checker) begun(z proto.Zxid) bool {
+	_, ok := c.begins[z.Epoch()]
+	return ok || z.Counter() != 0 || z == 0
+}
+
+// cut sees a server about to go back to z. What a voter has may be committed only while it does, and the leader proposes it again; what
+// an observer has was committed before.
+func (c *checker) cut(h *Host, z proto.Zxid) {
+	if lost := c.missing(h, z); lost != 0 && h.observer && c.w.o.Reconfigure == 0 {
+		c.w.failf("observer %d has %s, is to go back to %s, and to lose %s, which was committed", h.id, zx(h.logged), zx(z), zx(lost))
 	}
 }
 
@@ -479,6 +516,12 @@ func (c *checker) reply(cl *client, r *request, hdr *proto.ReplyHeader, d *proto
 		return
 	case proto.OpAddWatch:
 		c.followed(cl, r, hdr)
+		return
+	case proto.OpGetChildren2:
+		c.listed(cl, hdr, d)
+		return
+	case proto.OpRemoveWatches, proto.OpCheckWatches:
+		c.unwatched(cl, r, hdr)
 		return
 	}
 	s := c.states[z]

@@ -19,22 +19,32 @@ func (c *checker) saw(cl *client, z proto.Zxid) {
 			continue
 		}
 		if n := c.nextChange(k, s.since); n != 0 && n <= z {
-			c.w.failf("client %d sees %s before the event of %s about %s", cl.index, zx(z), zx(n), c.w.path(k))
+			c.w.failf("client %d sees %s before the event of %s about %s", cl.index, zx(z), zx(n), c.w.watched(k))
 		}
 	}
 	for k := range cl.follows {
-		for _, f := range []*follow{&cl.follows[k], &cl.all[k]} {
+		for _, f := range cl.following(k) {
 			if n := c.nextChange(k, f.since); f.armed && n != 0 && n <= z {
-				c.w.failf("client %d sees %s before its persistent watch tells of %s about %s", cl.index, zx(z), zx(n), c.w.path(k))
+				c.w.failf("client %d sees %s before its persistent watch tells of %s about %s", cl.index, zx(z), zx(n), c.w.watched(k))
 			}
 		}
 	}
+}
+
+// following are the persistent watches that see a key.
+func (c *client) following(key int) []*follow {
+	if key == c.w.root() { // a recursive watch does not tell of changed children
+		return []*follow{&c.follows[key]}
+	}
+	return []*follow{&c.follows[key], &c.all[key]}
 }
 
 // event sees a watch fire, or several.
 func (c *checker) event(cl *client, hdr *proto.ReplyHeader, ev *proto.WatcherEvent) {
 	k := slices.Index(c.w.paths, ev.Path)
 	switch {
+	case ev.Type == proto.EventNodeChildrenChanged && ev.Path == "/":
+		k = c.w.root()
 	case ev.Type == proto.EventNodeChildrenChanged:
 		c.w.failf("client %d: event %d on %s, whose children it does not watch", cl.index, ev.Type, ev.Path)
 		return
@@ -62,7 +72,11 @@ func (c *checker) event(cl *client, hdr *proto.ReplyHeader, ev *proto.WatcherEve
 		*s = standing{}
 		c.count("events")
 	}
-	for _, f := range []*follow{&cl.follows[k], &cl.all[k]} {
+	for _, f := range cl.following(k) {
+		if f.armed && k == c.w.root() && hdr.Zxid == f.since && c.txns[hdr.Zxid].hdr.Type == proto.OpCloseSession {
+			told = true // of another of the session's nodes
+			continue
+		}
 		if f.armed {
 			told = c.told(cl, hdr, ev, k, f.since) || told
 			f.since = hdr.Zxid
@@ -85,18 +99,23 @@ func (c *checker) told(cl *client, hdr *proto.ReplyHeader, ev *proto.WatcherEven
 		c.w.failf("client %d: event of %s on %s, which changed at %s", cl.index, zx(hdr.Zxid), ev.Path, zx(n))
 		return true
 	}
-	now := &c.states[n].nodes[k]
-	want := proto.EventNodeDataChanged
-	switch before := &c.states[c.states[n].parent].nodes[k]; {
-	case !now.exists:
-		want = proto.EventNodeDeleted
-	case !before.exists:
-		want = proto.EventNodeCreated
-	}
-	if ev.Type != want {
+	if want := c.kindOf(n, k); ev.Type != want {
 		c.w.failf("client %d: event %d on %s at %s, which is %d", cl.index, ev.Type, ev.Path, zx(n), want)
 	}
 	return true
+}
+
+// kindOf is the type of the event of a change.
+func (c *checker) kindOf(z proto.Zxid, k int) proto.EventType {
+	switch {
+	case k == c.w.root():
+		return proto.EventNodeChildrenChanged
+	case !c.states[z].nodes[k].exists:
+		return proto.EventNodeDeleted
+	case !c.states[c.states[z].parent].nodes[k].exists:
+		return proto.EventNodeCreated
+	}
+	return proto.EventNodeDataChanged
 }
 
 // rearmed sees that watches are set again. Nodes that came and went meanwhile are not told of, as in ZooKeeper.
@@ -110,7 +129,7 @@ func (c *checker) rearmed(cl *client, hdr *proto.ReplyHeader) {
 		}
 	}
 	for k := range cl.follows {
-		for _, f := range []*follow{&cl.follows[k], &cl.all[k]} {
+		for _, f := range cl.following(k) {
 			if f.wanted {
 				f.armed, f.since = true, hdr.Zxid
 			}
@@ -130,6 +149,58 @@ func (c *checker) followed(cl *client, r *request, hdr *proto.ReplyHeader) {
 	}
 	for k := range cl.all {
 		cl.all[k].begin(hdr.Zxid)
+	}
+}
+
+// listed compares a list of the root's children with the state that it is of.
+func (c *checker) listed(cl *client, hdr *proto.ReplyHeader, d *proto.Decoder) {
+	var r proto.GetChildren2Response
+	r.Decode(d)
+	for k, n := range c.states[c.plain(hdr.Zxid)].nodes {
+		if k != c.w.o.key(inside) && n.exists != slices.Contains(r.Children, c.w.path(k)[1:]) {
+			c.w.failf("client %d: children at %s are %v, and %s exists is %t", cl.index, zx(hdr.Zxid), r.Children, c.w.path(k), n.exists)
+		}
+	}
+}
+
+// unwatched compares the answer to removeWatches, or checkWatches, with what the client knows that it watches.
+func (c *checker) unwatched(cl *client, r *request, hdr *proto.ReplyHeader) {
+	root := c.w.root()
+	s, f, all := &cl.watches[r.key], &cl.follows[r.key], r.key == root && cl.all[0].armed
+	one, every := false, r.kind == proto.WatcherAny
+	switch r.kind {
+	case proto.WatcherChildren:
+		one = r.key == root && s.set
+	case proto.WatcherData:
+		one = r.key != root && s.set
+	case proto.WatcherPersistent:
+		one = f.armed
+	case proto.WatcherPersistentRecursive:
+		one = all
+	case proto.WatcherAny:
+		one = s.set || f.armed || all
+	}
+	want := proto.OK
+	if !one {
+		want = proto.ErrNoWatcher
+	}
+	c.count("watches looked for")
+	if hdr.Err != want {
+		c.w.failf("client %d: %v of kind %d on %s: %v, when it has: one-shot %t, persistent %t, recursive %t",
+			cl.index, r.op, r.kind, c.w.watched(r.key), hdr.Err, s.set, f.armed, all)
+	}
+	if !one || r.op == proto.OpCheckWatches {
+		return
+	}
+	c.count("watches removed")
+	if every || r.kind == proto.WatcherChildren || r.kind == proto.WatcherData {
+		*s = standing{}
+	}
+	if every || r.kind == proto.WatcherPersistent {
+		*f = follow{}
+	}
+	if r.key == root && (every || r.kind == proto.WatcherPersistentRecursive) {
+		clear(cl.all)
 	}
 }
 

@@ -102,14 +102,15 @@ type client struct {
 	heard    Time
 	xid      int32
 	under    []request
-	watches  []standing // by key
-	follows  []follow   // by key
+	watches  []standing // by key, the last on the children of the root
+	follows  []follow   // by key, the last on the children of the root
 	all      []follow   // by key: one recursive watch on everything
 	holds    bool       // the lock
 	token    proto.Zxid // of holding it
 	versions []int32    // seen by key
 	values   int
-	avoid    int // the server of the last attempt
+	avoid    int  // the server of the last attempt
+	hasty    bool // tries the next server at once
 	thinking bool
 	idle     bool // asks for nothing more
 	stopped  bool // does not even connect
@@ -117,20 +118,7 @@ type client struct {
 
 	done    int // requests answered
 	expired int // sessions that were
-}
-
-// standing is a watch that has not fired.
-type standing struct {
-	set    bool
-	exists bool       // the node was there
-	since  proto.Zxid // state that the client knows
-}
-
-// follow is a persistent watch.
-type follow struct {
-	wanted bool
-	armed  bool       // on this connection
-	since  proto.Zxid // the last change that the client was told of, or could see when the watch was set
+	losses  int // of connections
 }
 
 // request is one under way.
@@ -141,6 +129,7 @@ type request struct {
 	value   string
 	version int32
 	watch   bool
+	kind    proto.WatcherType
 	fresh   bool       // is to see at least floor
 	floor   proto.Zxid // what anybody had seen when it was sent
 	call    Time
@@ -149,8 +138,8 @@ type request struct {
 func newClient(w *World, index int) *client {
 	n := w.o.paths()
 	return &client{
-		w: w, index: index, node: w.o.Voters + w.o.Observers + index, watches: make([]standing, n), versions: make([]int32, n), avoid: -1,
-		follows: make([]follow, n), all: make([]follow, n),
+		w: w, index: index, node: w.o.Voters + w.o.Observers + index, watches: make([]standing, n+1), versions: make([]int32, n), avoid: -1,
+		follows: make([]follow, n+1), all: make([]follow, n),
 	}
 }
 
@@ -195,10 +184,23 @@ func (c *client) connect() {
 			LastZxidSeen: c.last, Timeout: w.o.SessionTimeout, SessionID: c.session, Passwd: append([]byte(nil), c.passwd...), HasReadOnly: true,
 		})
 		c.watchdog(here)
+		if w.chance(8) && !c.settled { // an impatient one, whose session may be taken over by a server that it has left
+			w.after(Time(w.intn(int(6*w.o.Latency))), func() {
+				if c.e == here && !c.ready {
+					c.hasty = true
+					c.lost("is impatient")
+				}
+			})
+		}
 	})
 }
 
 func (c *client) retry() {
+	if c.hasty {
+		c.hasty = false
+		c.w.after(Time(c.w.intn(int(c.w.o.Latency))), c.connect)
+		return
+	}
 	c.w.after(20*Millisecond+Time(c.w.intn(int(300*Millisecond))), c.connect)
 }
 
@@ -224,11 +226,15 @@ func (c *client) watchdog(e *end) {
 
 // lost gives the connection up. What became of requests under way is not known.
 func (c *client) lost(why string) {
+	c.losses++
 	c.w.tracef("client %d leaves server %d: %s", c.index, c.e.peer.node+1, why)
 	c.e.close(true)
 	c.e, c.ready = nil, false
 	for k := range c.follows {
-		c.follows[k].armed, c.all[k].armed = false, false
+		c.follows[k].armed = false
+	}
+	for k := range c.all {
+		c.all[k].armed = false
 	}
 	for i := range c.under {
 		c.w.check.unknown(c, &c.under[i])
@@ -290,38 +296,6 @@ func (c *client) welcome(frame []byte) {
 	c.work()
 }
 
-// rearm sets the watches of the connection before on this one.
-func (c *client) rearm() {
-	sw := proto.SetWatches2{RelativeZxid: c.last}
-	for k := range c.watches {
-		switch s := &c.watches[k]; {
-		case s.set && s.exists:
-			sw.DataWatches = append(sw.DataWatches, c.w.path(k))
-		case s.set:
-			sw.ExistWatches = append(sw.ExistWatches, c.w.path(k))
-		}
-		if c.follows[k].wanted {
-			sw.PersistentWatches = append(sw.PersistentWatches, c.w.path(k))
-		}
-	}
-	if c.all[0].wanted {
-		sw.PersistentRecursiveWatches = []string{"/"}
-	}
-	switch {
-	case len(sw.PersistentWatches)+len(sw.PersistentRecursiveWatches) > 0:
-		c.setWatches(proto.OpSetWatches2, sw.Append(nil))
-	case len(sw.DataWatches)+len(sw.ExistWatches) > 0:
-		old := proto.SetWatches{RelativeZxid: sw.RelativeZxid, DataWatches: sw.DataWatches, ExistWatches: sw.ExistWatches}
-		c.setWatches(proto.OpSetWatches, old.Append(nil))
-	}
-}
-
-func (c *client) setWatches(op proto.OpCode, body []byte) {
-	hdr := proto.RequestHeader{Xid: proto.XidSetWatches, Op: op}
-	c.under = append(c.under, request{xid: proto.XidSetWatches, op: op, call: c.w.now})
-	c.e.send(append(hdr.Append(nil), body...))
-}
-
 // path is the node of a key; those behind the first are the clients' ephemerals, and a few more.
 func (w *World) path(key int) string { return w.paths[key] }
 
@@ -379,7 +353,7 @@ func (c *client) request() {
 		c.lock()
 		return
 	}
-	switch w.intn(16) {
+	switch w.intn(18) {
 	case 0, 1, 2:
 		c.get(key, w.chance(2), false)
 	case 3:
@@ -397,7 +371,7 @@ func (c *client) request() {
 		case w.o.Reaping && w.chance(2):
 			c.own()
 		case w.o.Following && w.chance(2):
-			c.follow(key)
+			c.follow()
 		default:
 			c.remove(key)
 		}
@@ -409,14 +383,29 @@ func (c *client) request() {
 		}
 	case 14:
 		c.sync(key)
+	case 15:
+		c.multi(key, w.intn(w.o.Keys))
+	case 16:
+		c.watching()
 	default:
-		switch {
-		case w.chance(40) && !c.settled:
-			c.send(request{op: proto.OpCloseSession}, nil)
-		case w.chance(2):
-			c.multi(key, w.intn(w.o.Keys))
-		default:
+		if w.chance(20) && !c.settled {
+			c.close()
+		} else {
 			c.sync(key)
+		}
+	}
+}
+
+// close ends the session, and asks for more as if it did not know.
+func (c *client) close() {
+	c.send(request{op: proto.OpCloseSession}, nil)
+	if e, own := c.e, c.w.o.Keys+c.index; c.w.chance(2) {
+		for range 1 + c.w.intn(3) {
+			c.w.after(Time(c.w.intn(int(6*c.w.o.Latency+2*c.w.o.Fsync))), func() {
+				if c.e == e {
+					c.create(own, proto.Ephemeral)
+				}
+			})
 		}
 	}
 }
@@ -482,27 +471,29 @@ func (c *client) own() {
 	}
 }
 
-// follow sets a persistent watch.
-func (c *client) follow(key int) {
-	body := proto.AddWatchRequest{Path: c.w.path(key), Mode: proto.AddWatchPersistent}
-	if c.w.chance(2) {
-		key, body = -1, proto.AddWatchRequest{Path: "/", Mode: proto.AddWatchRecursive}
-	}
-	c.send(request{op: proto.OpAddWatch, key: key}, body.Append(nil))
-}
-
 func (c *client) remove(key int) {
 	body := proto.PathVersion{Path: c.w.path(key), Version: -1}
 	c.send(request{op: proto.OpDelete, key: key, version: -1}, body.Append(nil))
 }
 
-// multi sets a node if another one is as it was seen.
+// multi sets a node if another one is as it was seen, or if it can make its own ephemeral node.
 func (c *client) multi(check, key int) {
 	v := c.newValue()
 	h1, h2, end := proto.MultiHeader{Op: proto.OpCheck, Err: -1}, proto.MultiHeader{Op: proto.OpSetData, Err: -1}, proto.MultiHeader{Op: proto.OpError, Done: true, Err: -1}
 	b1 := proto.PathVersion{Path: c.w.path(check), Version: c.versions[check]}
 	b2 := proto.SetDataRequest{Path: c.w.path(key), Data: []byte(v), Version: -1}
-	c.send(request{op: proto.OpMulti, key: key, value: v}, end.Append(b2.Append(h2.Append(b1.Append(h1.Append(nil))))))
+	var body []byte
+	switch c.w.intn(3) {
+	case 0:
+		body = b2.Append(h2.Append(b1.Append(h1.Append(nil))))
+	case 1:
+		body = b1.Append(h1.Append(b2.Append(h2.Append(nil))))
+	default:
+		own := proto.CreateRequest{Path: c.w.path(c.w.o.Keys + c.index), Data: []byte(v), ACL: openACL, Flags: proto.Ephemeral}
+		h1.Op = proto.OpCreate2
+		body = own.Append(h1.Append(b2.Append(h2.Append(nil))))
+	}
+	c.send(request{op: proto.OpMulti, key: key, value: v}, end.Append(body))
 }
 
 // sync reads what is newest.

@@ -58,8 +58,12 @@ func (h *Host) takeWrites() (report func()) {
 	if h.writes[0].Kind != zab.AppendTxn {
 		j.write = h.writes[0]
 		h.writes = h.writes[1:]
-		if j.write.Kind == zab.InstallSnapshot {
+		switch j.write.Kind {
+		case zab.InstallSnapshot:
 			j.img = h.m.Staged()
+			h.w.check.cut(h, j.write.Zxid)
+		case zab.Truncate:
+			h.w.check.cut(h, j.write.Zxid)
 		}
 		return func() { h.wrote(j) }
 	}
@@ -77,6 +81,9 @@ func (h *Host) takeWrites() (report func()) {
 // wrote reports a write that is no transaction.
 func (h *Host) wrote(j *job) {
 	h.w.tracef("%d disk: %s", h.id, described{&j.write})
+	if j.write.Kind == zab.EnterEpoch {
+		h.entered = j.write.Epoch
+	}
 	if j.write.Kind == zab.Truncate || j.write.Kind == zab.InstallSnapshot {
 		h.w.check.count([]string{zab.Truncate: "truncations", zab.InstallSnapshot: "snapshots installed"}[j.write.Kind])
 	}

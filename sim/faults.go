@@ -3,6 +3,7 @@ package sim
 import (
 	"fmt"
 
+	"zebu/internal/vfs"
 	"zebu/proto"
 )
 
@@ -40,11 +41,14 @@ func (w *World) harm(f *Fault, long bool) {
 	case ClockJump:
 		h.jump += proto.Millis(d.intn(20000) - 10000)
 	case ClientStorm:
-		w.storm()
+		w.storm(d, h)
 	case ClockDrift:
 		h.nextPace = Time(950 + d.intn(101))
 	case DiskError:
-		h.fault = 1 + d.intn(100)
+		h.fault, h.faultOp = 1+d.intn(100), ""
+		if d.chance(2) { // what is rare is hit, too
+			h.fault, h.faultOp = 1, []vfs.Op{vfs.OpTruncate, vfs.OpRemove, vfs.OpRename, vfs.OpSyncDir, vfs.OpSync, vfs.OpCreate}[d.intn(6)]
+		}
 	case FullDisk:
 		h.full = true
 		w.after(until, func() { h.full = false })
@@ -176,12 +180,25 @@ func (w *World) expendable() bool {
 	return w.o.Voters >= 3 && w.o.Reconfigure == 0
 }
 
-// storm makes clients leave their servers.
-func (w *World) storm() {
-	for _, c := range w.clients {
-		if c.e != nil && w.chance(2) {
-			c.lost("moves")
+// storm makes clients leave their servers, perhaps because one is slow. What they have asked of that one may come to the leader after
+// they have gone on elsewhere.
+func (w *World) storm(d dice, h *Host) {
+	slow := d.chance(2)
+	if slow {
+		for _, o := range w.hosts {
+			w.slow[h.node][o.node] = Time(5 + d.intn(100))
 		}
+		w.after(Time(d.intn(int(Second))), func() { clear(w.slow[h.node]) })
+	}
+	for _, c := range w.clients {
+		if c.e == nil || w.chance(2) && (!slow || c.e.peer.node != h.node) {
+			continue
+		}
+		for c.ready && !c.idle && len(c.under) < w.o.Pipeline && slow {
+			c.request()
+		}
+		c.hasty = slow
+		c.lost("moves")
 	}
 }
 

@@ -30,11 +30,12 @@ type Host struct {
 	observer bool
 
 	disk      *vfs.Crashing
-	emptied   bool       // the disk was replaced by an empty one: what is on it from then on is not the whole history
-	lost      bool       // and has not been filled by a leader yet
-	up        bool       // there is a process
-	logged    proto.Zxid // the last transaction on the disk that is certain to be there
-	off       bool       // the machine is off: nobody is told that there is no process
+	emptied   bool        // the disk was replaced by an empty one: what is on it from then on is not the whole history
+	lost      bool        // and has not been filled by a leader yet
+	up        bool        // there is a process
+	logged    proto.Zxid  // the last transaction on the disk that is certain to be there
+	entered   proto.Epoch // the epoch whose beginning is certain to be there
+	off       bool        // the machine is off: nobody is told that there is no process
 	paused    bool
 	suspended Time     // when the clock stopped, 0 if it has not
 	frozen    []func() // what the process has missed while paused
@@ -45,6 +46,7 @@ type Host struct {
 	nextPace  Time         // from the next start of the process on, unless 0
 	faulty    bool         // the disk had an error since the process started
 	fault     int          // the disk's next error comes after so many operations, if that is more than 0
+	faultOp   vfs.Op       // of this kind, "" for any
 	full      bool         // the disk is
 	corrupt   string       // a file in which a bit has flipped, "" if there is none
 	stale     []Time       // until when others look for this server where it was
@@ -111,6 +113,9 @@ func (h *Host) inject(op vfs.Op, _ string) *vfs.Fault {
 		h.w.check.count("disk full")
 		return &vfs.Fault{Err: syscall.ENOSPC, Short: h.w.intn(1000)}
 	}
+	if h.faultOp != "" && op != h.faultOp {
+		return nil
+	}
 	h.fault--
 	if h.fault != 0 {
 		return nil
@@ -154,8 +159,9 @@ func (h *Host) boot() {
 		w.failf("server %d does not start: %v", h.id, err)
 		h.up = false
 		return
-	case h.corrupt != "" && !h.lost && h.rep.Applied() < h.logged && w.check.isIn[h.logged]:
-		w.failf("server %d has lost what came after %s, had %s, because of a bit in %s", h.id, zx(h.rep.Applied()), zx(h.logged), h.corrupt)
+	}
+	if z := w.check.missing(h, h.rep.Applied()); z != 0 && !h.lost {
+		w.failf("server %d had %s, starts at %s, and has lost %s (damaged: %q)", h.id, zx(h.logged), zx(h.rep.Applied()), zx(z), h.corrupt)
 		h.up = false
 		return
 	}
@@ -163,7 +169,7 @@ func (h *Host) boot() {
 	w.mix(uint64(h.id), uint64(h.rep.Applied()))
 	w.check.state(h)
 	h.m = replica.NewMember(h.memberOptions(), h.rep, d)
-	h.snapped, h.logged, h.role = h.rep.Applied(), h.rep.Applied(), proto.Looking
+	h.snapped, h.logged, h.entered, h.role = h.rep.Applied(), h.rep.Applied(), d.CurrentEpoch, proto.Looking
 	h.input(h.m.Start)
 }
 
@@ -199,6 +205,9 @@ func (h *Host) restore() (d replica.Disk, err error) {
 	opt := storage.DefaultOptions("/data")
 	opt.FS, opt.PreallocBytes, opt.LogSizeLimit, opt.MaxRecord = vfs.NewFaulty(h.disk, h.inject), 8<<10, h.w.o.LogSize, 1<<20
 	opt.FsyncWarn, opt.AutoCreateDB = 0, !h.emptied
+	if h.w.o.OwnLogDir {
+		opt.LogDir = "/log"
+	}
 	if h.store, err = storage.Open(opt); err != nil {
 		return d, err
 	}
@@ -301,14 +310,14 @@ func (h *Host) hangUp(e *end, silent bool) {
 // LoseDisk replaces the disk of a server that is not up by an empty one.
 func (h *Host) LoseDisk() {
 	h.w.tracef("%d has lost its disk", h.id)
-	h.disk, h.emptied, h.lost, h.logged, h.corrupt = h.newDisk(), true, true, 0, ""
+	h.disk, h.emptied, h.lost, h.logged, h.entered, h.corrupt = h.newDisk(), true, true, 0, 0, ""
 	h.etcd, h.staged = nil, nil
 }
 
 // replaceDisk is what an operator does about a file that is damaged, when the server says so.
 func (h *Host) replaceDisk(err error) {
 	h.w.tracef("%d does not start: %v", h.id, err)
-	if !strings.Contains(err.Error(), "/data/version-2") {
+	if !strings.Contains(err.Error(), "/version-2") {
 		h.w.failf("server %d does not say which file is damaged: %v", h.id, err)
 	}
 	h.w.check.count("damage noticed")
@@ -319,21 +328,32 @@ func (h *Host) replaceDisk(err error) {
 
 // damage flips a bit in one of a server's snapshots and logs.
 func (h *Host) damage(d dice) {
-	dir := "/data/version-2/"
-	var files []string
-	for _, name := range h.disk.Files(dir) {
-		if strings.HasPrefix(name, "snapshot.") || strings.HasPrefix(name, "log.") {
-			files = append(files, name)
-		}
-	}
+	files := append(h.files("snapshot."), h.files("log.")...)
 	if len(files) == 0 {
 		return
 	}
-	name := dir + files[d.intn(len(files))]
-	if h.disk.Corrupt(name, int64(d.intn(h.disk.Length(name)))) {
+	name := files[d.intn(len(files))]
+	h.flip(name, d.intn(h.disk.Length(name)))
+}
+
+// flip flips a bit.
+func (h *Host) flip(name string, at int) {
+	if h.disk.Corrupt(name, int64(at)) {
 		h.w.tracef("%d: a bit in %s flips", h.id, name)
 		h.corrupt = name
 	}
+}
+
+// files are those on a server's disk whose names begin like that, in order.
+func (h *Host) files(prefix string) (files []string) {
+	for _, dir := range []string{"/data/version-2/", "/log/version-2/"} {
+		for _, name := range h.disk.Files(dir) {
+			if strings.HasPrefix(name, prefix) {
+				files = append(files, dir+name)
+			}
+		}
+	}
+	return files
 }
 
 // move gives a server another address, which others find out one by one. Nobody is told of the end of its connections.

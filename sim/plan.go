@@ -70,7 +70,7 @@ func NewPlan(seed uint64) *Plan {
 	d := newDice(seed, 0x6d6978)
 	p := &Plan{Seed: seed, Options: drawOptions(d)}
 	weights, total := drawWeights(d)
-	p.Long = d.chance(4)
+	p.Long = d.chance(4) || p.Options.Oracle
 	p.Length = Time(d.one(10, 20, 40)) * Second
 	every := Time(d.one(200, 500, 1000, 3000)) * Millisecond
 	for at := 2 * Second; at < p.Length && total > 0; at += every/2 + Time(d.intn(int(every)+1)) {
@@ -90,7 +90,7 @@ func (p *Plan) add(d dice, at Time, k Kind) {
 
 func drawOptions(d dice) Options {
 	o := DefaultOptions()
-	o.Voters = d.one(1, 2, 3, 3, 3, 3, 4, 5, 5, 5)
+	o.Voters = d.one(1, 2, 2, 3, 3, 3, 3, 4, 5, 5, 5)
 	o.Observers = d.one(0, 0, 0, 1, 2)
 	o.Clients = d.one(2, 3, 5, 8)
 	o.Keys = d.one(1, 2, 4, 6)
@@ -112,8 +112,9 @@ func drawOptions(d dice) Options {
 	o.ObserverMasters, o.ReadOnly, o.Reaping = !d.chance(3), d.chance(3), d.chance(2)
 	o.LocalSessions = o.LocalSessions || o.ReadOnly && d.chance(2)
 	o.Locking, o.Following = d.chance(2), d.chance(2)
+	o.OwnLogDir = d.chance(3)
 	o.SnapSync, o.OneSync, o.EpochWait = d.chance(12), d.chance(6), proto.Millis(d.one(0, 0, 0, 100))
-	o.Oracle = o.Voters == 2 && d.chance(2)
+	o.Oracle = o.Voters == 2 && !d.chance(4)
 	if o.Oracle {
 		o.Observers = 0
 	}

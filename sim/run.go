@@ -131,7 +131,7 @@ func (w *World) settle(calm bool) {
 	w.check.linearizable()
 }
 
-// calm lets clients work for a while in which nothing goes wrong: nobody may lose a session or, unless it has used up an epoch's
+// calm lets clients work for a while in which nothing goes wrong: nobody may lose a session, a connection or, unless it has used up an epoch's
 // zxids, a leader. Sessions that nobody holds any more must end, and empty containers too. An ensemble whose messages and
 // syncs take as long as its patience lasts is not held to it.
 func (w *World) calm() {
@@ -140,13 +140,16 @@ func (w *World) calm() {
 		return
 	}
 	w.RunUntil(w.now + timeout + Second) // the last consequences of what went wrong
-	epochs, expired, locks := len(w.check.begins), w.expired(), w.check.counts["locks"]
+	epochs, expired, losses, locks := len(w.check.begins), w.expired(), w.losses(), w.check.counts["locks"]
 	w.RunUntil(w.now + 2*timeout + 2*Second)
 	if w.failure == "" && w.o.LastCounter == 0 && len(w.check.begins) != epochs {
 		w.failf("a leader is lost, and nothing goes wrong: %s", w.describe())
 	}
 	if w.failure == "" && w.expired() != expired && w.o.LastCounter == 0 {
 		w.failf("a session is lost, and nothing goes wrong: %s", w.describe())
+	}
+	if w.failure == "" && w.losses() != losses && w.o.LastCounter == 0 {
+		w.failf("a connection is lost, and nothing goes wrong: %s", w.describe())
 	}
 	if w.failure == "" && w.o.Locking && w.o.LastCounter == 0 {
 		if !w.Await(w.bound(), func() bool { return w.check.counts["locks"] > locks }) {
@@ -169,6 +172,13 @@ func (w *World) locking() string {
 func (w *World) expired() (n int) {
 	for _, c := range w.clients {
 		n += c.expired
+	}
+	return n
+}
+
+func (w *World) losses() (n int) {
+	for _, c := range w.clients {
+		n += c.losses
 	}
 	return n
 }

@@ -39,6 +39,7 @@ type Options struct {
 	OneSync                    bool   // and one of those that do not vote at a time
 	EpochWait                  proto.Millis
 	LogSize                    int64 // bytes, when logs are rolled
+	OwnLogDir                  bool  // logs are not in the directory of the snapshots
 }
 
 // DefaultOptions are a small ensemble that nothing is the matter with.
