@@ -33,6 +33,7 @@ type keyspace struct {
 
 	session    proto.SessionID // stands for this server in transactions that it asked for; 0 while it does not serve
 	cxid       int32
+	passedOn   bool    // the leader has handed over: what is not answered was not proposed
 	asked      []*Call // to be answered by a transaction, in the order of their cxids
 	asks       []ask   // the leader has been asked
 	lastAsk    int64
@@ -112,7 +113,7 @@ func (r *Replica) serveEtcd() error {
 	if err := r.ConfirmEtcd(len(k.waiting)); err != nil {
 		return err
 	}
-	k.session, k.cxid = r.ids.Next(), 0
+	k.session, k.cxid, k.passedOn = r.ids.Next(), 0, false
 	if r.role == leading {
 		k.lessor = mvcc.NewLessor(r.now.Mono, k.store.Leases(), leaseGrace*r.opt.Tick)
 	}
@@ -122,11 +123,16 @@ func (r *Replica) serveEtcd() error {
 // leaseGrace is how many ticks leases are given at a change of leader for the time without one.
 const leaseGrace = 5
 
-// retireEtcd ends service. Nobody here will learn what became of what was asked for.
+// retireEtcd ends service. Nobody here will learn what became of what was asked for, unless the leader has handed over: then it was
+// not proposed.
 func (r *Replica) retireEtcd() {
 	k := &r.kv
+	fate := mvcc.ErrUnknown
+	if k.passedOn {
+		fate = mvcc.ErrNoLeader
+	}
 	for _, c := range k.asked {
-		k.finish(c, mvcc.ErrUnknown)
+		k.finish(c, fate)
 	}
 	for _, a := range k.asks {
 		for _, c := range a.calls {

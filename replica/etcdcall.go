@@ -21,6 +21,7 @@ const (
 	Renew                           // keeps a lease alive
 	Remaining                       // how long a lease has left
 	Reconfigure                     // another configuration of the ensemble
+	HandOver                        // another leader; for [Member.Call] of the leader. The answer comes when this one's role ends
 )
 
 // Call is something that the etcd API asks of the ensemble. It is handed to [Member.Call], or to [Replica.Call] of a standalone
@@ -31,7 +32,8 @@ type Call struct {
 	Lease  mvcc.LeaseID // of Renew and Remaining
 	// Joining and Leaving are those of a reconfig.
 	Joining, Leaving string
-	Handle           any // the caller's
+	To               proto.ServerID // of HandOver
+	Handle           any            // the caller's
 
 	Result mvcc.Result   // of Propose
 	Value  int64         // of Renew the lease's TTL in seconds, 0 without one; of Remaining seconds, -1 without one
@@ -233,6 +235,8 @@ func (r *Replica) arrive() {
 // Call takes a call; see [Replica.Call].
 func (m *Member) Call(c *Call) {
 	switch {
+	case c.Kind == HandOver:
+		m.handOver(c)
 	case c.Kind == Propose && m.r.role == leading && !m.allServeEtcd():
 		m.r.kv.finish(c, mvcc.ErrForeign)
 	case c.Kind == Reconfigure && m.r.role == leading:
@@ -387,7 +391,7 @@ func (m *Member) refuseObservers() {
 
 // ownExtensions is what this server can do.
 func (m *Member) ownExtensions() proto.Extensions {
-	ext := proto.ExtDurable
+	ext := proto.ExtDurable | proto.ExtHandOver
 	if m.r.opt.Etcd {
 		ext |= proto.ExtEtcd
 	}

@@ -87,6 +87,7 @@ type Member struct {
 	lastOwner session.Owner
 
 	extensions map[proto.ServerID]proto.Extensions // of servers that this one has had a link with
+	handing    *Call                               // of a leader that hands over
 	readers    []reader                            // of the etcd key space, on a leader, in the order of their tickets
 
 	controls []zab.Write // under way, that are no transactions, in order

@@ -64,6 +64,7 @@ func (m *Member) Ready() Ready {
 	if z.Ended != nil && m.phase == engaged {
 		m.finish(z.Ended)
 	}
+	m.watchHandOver()
 	out.Deliver = len(m.deliveries) > 0 || m.begin || m.end || len(m.r.kv.replies) > 0
 	out.Role, m.role = m.role, nil
 	out.Config, m.inForce = m.inForce, nil
@@ -226,6 +227,9 @@ func (m *Member) finish(err error) {
 	m.phase, m.serving, m.begin, m.end = ending, false, false, true
 	m.refetch = m.refetch || errors.Is(err, zab.ErrNoHistory)
 	m.offered, m.master = nil, nil
+	if errors.Is(err, zab.ErrHandedOver) {
+		m.handedOver(m.leader.Heir())
+	}
 	m.role = &Role{State: proto.Looking, Err: err}
 }
 
@@ -295,6 +299,11 @@ func (m *Member) deliver(d *zab.Delivery) error {
 		switch {
 		case m.leader != nil || d.Packet.Type == proto.PacketPing:
 			m.passed = append(m.passed, *d)
+		case d.Packet.Type == proto.PacketHandOver:
+			if heir, err := proto.DecodeHeir(d.Packet.Data); err == nil {
+				m.handedOver(heir, d.Packet.Zxid)
+				m.passed = append(m.passed, *d)
+			}
 		case m.master != nil && m.observersAnswer(d.Packet):
 		case d.Packet.Type == proto.PacketAsk:
 			if a, err := proto.DecodeAsk(d.Packet.Data); err == nil {
@@ -326,9 +335,11 @@ func (m *Member) Continue() {
 			m.serveLearner(&m.passed[i])
 		} else if m.learner != nil {
 			p := m.passed[i].Packet
-			p.Data = m.r.touches()
-			if m.master != nil {
-				p.Data = m.master.AppendTouches(p.Data)
+			if p.Type == proto.PacketPing {
+				p.Data = m.r.touches()
+				if m.master != nil {
+					p.Data = m.master.AppendTouches(p.Data)
+				}
 			}
 			m.learner.Send(p)
 		}

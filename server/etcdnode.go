@@ -215,11 +215,6 @@ func (s *Server) Reconfigure(ctx context.Context, joining, leaving string) (stri
 	return "", grpcstatus.Errorf(codes.InvalidArgument, "zebu: reconfig: %v", c.Code)
 }
 
-// MoveLeader is not supported: elections decide.
-func (s *Server) MoveLeader(context.Context, proto.ServerID) error {
-	return grpcstatus.Error(codes.Unimplemented, "zebu: the leader is elected; to move it, stop it")
-}
-
 // Snapshot returns the records of the state as it is now.
 func (s *Server) Snapshot(ctx context.Context) (mvcc.View, error) {
 	views := make(chan mvcc.View)

@@ -23,7 +23,7 @@ func (l *Leader) Propose(p Proposal) error {
 	case p.Zxid.Epoch() != l.epoch || p.Zxid <= l.lastProposed || p.Zxid != l.lastProposed+1 && !isFirst(l.lastProposed):
 		return fmt.Errorf("zab: propose %v after %v", p.Zxid, l.lastProposed)
 	case p.Config != nil && l.lastSeen.Version > l.committed.Version:
-		return fmt.Errorf("propose %v: %w", p.Zxid, errReconfigPending)
+		return fmt.Errorf("propose %v: %w", p.Zxid, ErrReconfigPending)
 	}
 	l.lastProposed = p.Zxid
 	if !l.hold(p) {
@@ -51,7 +51,8 @@ func (l *Leader) broadcast(p Proposal) {
 	}
 }
 
-var errReconfigPending = errors.New("zab: another reconfiguration is pending")
+// ErrReconfigPending says that a reconfiguration is not committed yet.
+var ErrReconfigPending = errors.New("zab: another reconfiguration is pending")
 
 // acknowledge notes that a follower has logged a transaction and, since it logs in order, everything before. One that skips
 // something has a hole in its log.

@@ -48,7 +48,7 @@ func (l *Leader) HandOver(to proto.ServerID) error {
 	case l.handing != nil:
 		return ErrHandingOver
 	case l.lastSeen.Version > l.committed.Version:
-		return errReconfigPending
+		return ErrReconfigPending
 	case m == nil || m.Observer || p == nil || p.observer || !p.welcome:
 		return ErrNoHeir
 	}
