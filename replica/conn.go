@@ -150,7 +150,7 @@ func (r *Replica) resume(c *Conn, req *proto.ConnectRequest, at proto.Millis) {
 
 // attachInstead makes c its session's connection in place of the one that held it until now, which is closed.
 func (r *Replica) attachInstead(c *Conn) {
-	if old := r.bySession[c.Session]; old != nil && old != c {
+	if old := r.bySession[c.Session]; old != nil && old != c && !mutant.On(mutant.MovedSessionWrites) {
 		r.hangUp(old)
 	}
 	r.attach(c)

@@ -184,7 +184,7 @@ func (c *client) connect() {
 			LastZxidSeen: c.last, Timeout: w.o.SessionTimeout, SessionID: c.session, Passwd: append([]byte(nil), c.passwd...), HasReadOnly: true,
 		})
 		c.watchdog(here)
-		if w.chance(8) && !c.settled { // an impatient one, whose session may be taken over by a server that it has left
+		if w.chance(8) && !c.settled && !c.idle { // an impatient one, whose session may be taken over by a server that it has left
 			w.after(Time(w.intn(int(6*w.o.Latency))), func() {
 				if c.e == here && !c.ready {
 					c.hasty = true

@@ -417,6 +417,73 @@ func lostDiskHasNoVoice(t testing.TB) {
 	s.finish()
 }
 
+// ZOOKEEPER-2355: a sync is asked over a link that is lost before the answer, and the answer must not be taken for that to a sync over the
+// next link, which has seen more.
+func lostSyncIsForgotten(t testing.TB) {
+	s := play(t, 1, func(o *Options) { o.Clients, o.LocalSessions, o.SyncLimit, o.SessionTimeout = 2, true, 1000, 30_000 })
+	leader := s.theLeader()
+	h, third := s.others(leader)[0], s.others(leader)[1]
+	a, b := s.clients[0], s.clients[1]
+	s.write(a, 0)
+	s.move(a, leader)
+	s.move(b, h)
+	s.slow[third.node][leader.node] = 2000 // nothing is committed soon without h
+	asked, slowed := false, false
+	s.hooks.packet = func(to *Host, p *proto.QuorumPacket) {
+		if to == leader && p.Type == proto.PacketRequest && !asked {
+			asked = true
+			s.Cut(h.node, leader.node)
+			s.after(20*Millisecond, func() {
+				l := leader.links[h.index]
+				l.e.close(true)
+				l.gone()
+				s.Heal(h.node, leader.node)
+			})
+		}
+	}
+	s.hooks.sending = func(from *Host, p *proto.QuorumPacket) {
+		if asked && !slowed && from == leader && p.Type == proto.PacketCommit {
+			slowed = true // what comes now takes its time
+			s.slow[leader.node][h.node] = 20_000
+		}
+	}
+	b.sync(0)
+	s.await("service over another link", func() bool { return slowed && h.m.Serving() })
+	s.slow[third.node][leader.node] = 0
+	s.move(b, h)
+	s.write(a, 0)
+	b.sync(0)
+	s.await("an answer", func() bool { return len(b.under) == 0 })
+	s.finish()
+}
+
+// A server has accepted epochs that came to nothing: it had no time to tell anybody. The others begin one before those, and must make way
+// for that server, because it would never follow them.
+func epochsThatCameToNothing(t testing.TB) {
+	s := play(t, 1, patient)
+	s.write(s.clients[0], 0)
+	last := s.hosts[2] // whose vote wins
+	for _, h := range s.hosts {
+		h.Crash(false)
+	}
+	s.hosts[0].boot()
+	for range 2 {
+		s.hooks.sending = func(from *Host, p *proto.QuorumPacket) {
+			if from == last && p.Type == proto.PacketLeaderInfo {
+				last.Crash(true)
+			}
+		}
+		last.boot()
+		s.await("an epoch that comes to nothing", func() bool { return !last.up })
+	}
+	s.hooks.sending = nil
+	s.hosts[1].boot()
+	s.await("service", s.served)
+	last.boot()
+	s.await("service from all", s.served)
+	s.finish()
+}
+
 // disasters are what is told above, with the bugs that each must see when they are put back.
 var disasters = []struct {
 	id   string // of ZooKeeper's issues, or of others'
@@ -440,6 +507,8 @@ var disasters = []struct {
 	{"a reconfiguration during a synchronisation", reconfigurationDuringSynchronisation, []mutant.Bug{mutant.ConfigGoesBack}},
 	{"a leader that is to be an observer", demotedLeaderMakesWay, nil},
 	{"ZOOKEEPER-2325, 3056", lostDiskHasNoVoice, []mutant.Bug{mutant.LostDiskVotes}},
+	{"ZOOKEEPER-2355: a lost sync", lostSyncIsForgotten, []mutant.Bug{mutant.LostSyncAnswered}},
+	{"epochs that came to nothing", epochsThatCameToNothing, []mutant.Bug{mutant.LaterEpochOverlooked}},
 	{"a sync in an epoch without transactions", syncInAnEpochWithoutTransactions, nil},
 }
 

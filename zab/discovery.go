@@ -45,7 +45,7 @@ func (l *Leader) recvInfo(p *peer, in *proto.QuorumPacket) error {
 		}
 	case accepting:
 	case broadcasting:
-		if e := in.Zxid.Epoch(); e > l.epoch && !mutant.On(mutant.LaterEpochOverlooked) && l.committed.Member(p.id) != nil {
+		if e := in.Zxid.Epoch(); e > l.epoch && !mutant.On(mutant.LaterEpochOverlooked, mutant.OldEpochAccepted) && l.committed.Member(p.id) != nil {
 			l.end(fmt.Errorf("%w: %d, by server %d", ErrLaterEpoch, e, p.id))
 			return nil
 		}

@@ -234,6 +234,9 @@ func (l *Learner) recvNewLeader(p *proto.QuorumPacket) error {
 		l.installing = true
 		l.write(Write{Kind: InstallSnapshot, Zxid: l.applied})
 	}
+	if mutant.On(mutant.EarlyAckCounts) {
+		l.logPending()
+	}
 	l.saved()
 	return nil
 }
@@ -305,9 +308,8 @@ func (l *Learner) enter() {
 	if l.o.Observer { // it is told again of what old leaders proposed to it
 		l.pending, l.last = nil, l.applied
 	}
-	for _, t := range l.pending {
-		l.log(t)
-		l.unacked = append(l.unacked, t.Zxid)
+	if !mutant.On(mutant.EarlyAckCounts) {
+		l.logPending()
 	}
 	held := l.held
 	l.held = nil
@@ -316,5 +318,13 @@ func (l *Learner) enter() {
 			l.end(fmt.Errorf("%v %v: %w", held[i].Type, held[i].Zxid, err))
 			return
 		}
+	}
+}
+
+// logPending has what is proposed and not committed written and, once it is, acknowledged.
+func (l *Learner) logPending() {
+	for _, t := range l.pending {
+		l.log(t)
+		l.unacked = append(l.unacked, t.Zxid)
 	}
 }

@@ -189,7 +189,9 @@ func (l *Leader) LinkDown(id proto.ServerID) {
 	if !l.peers.remove(id) {
 		return
 	}
-	l.syncs = slices.DeleteFunc(l.syncs, func(s pendingSync) bool { return s.id == id })
+	if !mutant.On(mutant.LostSyncAnswered) {
+		l.syncs = slices.DeleteFunc(l.syncs, func(s pendingSync) bool { return s.id == id })
+	}
 	l.ready.forget(id)
 }
 

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"unsafe"
 
+	"zebu/internal/mutant"
 	"zebu/proto"
 )
 
@@ -91,7 +92,7 @@ func (p *Planner) planReap(dst []byte, d *proto.Decoder) ([]byte, proto.OpCode, 
 	if !p.o.look(path, &node) {
 		return dst, op, proto.ErrNoNode
 	}
-	if node.children > 0 {
+	if node.children > 0 && !mutant.On(mutant.ContainerReapedInUse) {
 		return dst, op, proto.ErrNotEmpty
 	}
 	if k := p.o.t.opts.kind(node.owner); k != ownerContainer && k != ownerTTL || !p.o.t.opts.due(&node.meta, p.now, p.MaxNeverUsed) {
