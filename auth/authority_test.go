@@ -51,7 +51,7 @@ func (s *server) open() {
 
 // save commits what the Store has changed.
 func (s *server) save() {
-	if b := s.store.Take(); b != nil {
+	for b := s.store.Take(); b != nil; b = s.store.Take() {
 		s.memory.Commit(b)
 		s.store.Stored(b)
 	}
@@ -386,7 +386,7 @@ func TestOpenedAgain(t *testing.T) {
 		if got := fmt.Sprint(*s.keeper.state.Load()); got != want || s.store.Size() != size {
 			t.Errorf("%d: %s, not %s; size %d, not %d", i, got, want, s.store.Size(), size)
 		}
-		if b := s.store.Take(); b != nil {
+		for b := s.store.Take(); b != nil; b = s.store.Take() {
 			t.Errorf("%d: opening has changed %d records", i, len(b.Ops))
 		}
 		if got := s.as("w", &pb.PutRequest{Key: []byte("d")}); got != "" {

@@ -37,6 +37,7 @@ func (s *Store) Apply(z proto.Zxid, record []byte) (Result, error) {
 		return Result{}, fmt.Errorf("apply %v: %w", z, err)
 	}
 	s.meta.Applied = z
+	s.seal()
 	result.Revision = s.meta.Revision
 	return result, nil
 }

@@ -79,7 +79,7 @@ func NewFiller(commit func(*Batch) error) *Filler {
 // add takes a record, which it keeps.
 func (f *Filler) add(op Op) error {
 	f.batch.Ops = append(f.batch.Ops, op)
-	if f.size += len(op.Key) + len(op.Value); f.size < imageBatch {
+	if f.size += len(op.Key) + len(op.Value); f.size < imageBatch && len(f.batch.Ops) < maxLate {
 		return nil
 	}
 	b := f.batch

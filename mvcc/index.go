@@ -82,35 +82,47 @@ func (e *entry) end(v version) {
 	e.live = generation{}
 }
 
-// compact forgets what nobody can ask for once rev is compacted, and calls drop with each version it forgets. It reports
-// whether something is left of the key.
+// compact forgets what nobody can ask for once rev is compacted, and calls drop with each version it forgets, the oldest first and
+// limit of them at most. It returns what is left of the limit, and whether it has done all.
 //
 // The newest version at or before rev stays, and so does a deletion exactly at rev, so that a watch that starts at rev sees
 // it: as etcd from 3.5.16 on.
-func (e *entry) compact(rev int64, drop func(v version, tombstone bool)) bool {
-	n := 0
-	for n < len(e.past) && e.past[n].versions[len(e.past[n].versions)-1].main < rev {
-		versions := e.past[n].versions
-		for i, v := range versions {
-			drop(v, i == len(versions)-1)
+func (e *entry) compact(rev int64, limit int, drop func(v version, tombstone bool)) (left int, whole bool) {
+	for len(e.past) > 0 && e.past[0].versions[len(e.past[0].versions)-1].main < rev {
+		g := &e.past[0]
+		n := min(limit, len(g.versions))
+		for i, v := range g.versions[:n] {
+			drop(v, i == len(g.versions)-1)
 		}
-		n++
-	}
-	if e.past = e.past[n:]; len(e.past) == 0 {
-		e.past = nil
+		limit -= n
+		if g.versions = g.versions[n:]; len(g.versions) > 0 {
+			return 0, false
+		}
+		e.past = e.past[1:]
 	}
 	g := &e.live
 	if len(e.past) > 0 {
 		g = &e.past[0]
+	} else {
+		e.past = nil
 	}
-	if i := g.last(rev); i > 0 {
-		for _, v := range g.versions[:i] {
-			drop(v, false)
-		}
-		g.versions = append([]version(nil), g.versions[i:]...) // so that the rest can be freed
+	superseded := max(0, g.last(rev))
+	n := min(limit, superseded)
+	for _, v := range g.versions[:n] {
+		drop(v, false)
 	}
-	return len(e.past) > 0 || len(e.live.versions) > 0
+	g.versions = g.versions[n:]
+	if n < superseded {
+		return 0, false
+	}
+	if n > 0 {
+		g.versions = append([]version(nil), g.versions...) // so that the rest can be freed
+	}
+	return limit - n, true
 }
+
+// empty tells whether nothing is left of the key.
+func (e *entry) empty() bool { return len(e.past) == 0 && len(e.live.versions) == 0 }
 
 // index is all keys with the versions that are not compacted.
 type index struct {

@@ -34,7 +34,8 @@ type Op struct {
 
 // Batch is what one or more applied records changed. It is committed whole, or a crash leaves nothing of it but changes
 // (keys under 'k') above Meta.Revision of the batch before: a storage that must split a large batch commits the last
-// part, which ends with the record of Meta, last.
+// part, which ends with the record of Meta, last. Of operations that are no new changes, and so may not be split off, there are
+// some thousands at most.
 type Batch struct {
 	Ops  []Op // the last is the record of Meta
 	Meta Meta

@@ -38,10 +38,11 @@ type Store struct {
 	auth    authRecords
 	size    int64 // bytes of all records
 
-	batch   Batch  // what is changed since the last Take
-	taken   Meta   // of the last batch taken
-	deletes int    // deletions by compaction in batch
-	cursor  string // the key that compaction goes on from
+	batch  Batch    // what is changed since the last Take
+	late   int      // operations in batch that are no new changes
+	sealed []*Batch // before batch, and as large as they may become
+	taken  Meta     // of the last batch taken or sealed
+	cursor string   // the key that compaction goes on from
 }
 
 // Open makes a Store of what a storage holds, which may be nothing. It reads all changes: about a second for a million.
@@ -101,13 +102,22 @@ func (s *Store) Advance(z proto.Zxid) {
 	}
 }
 
-// Untaken is the number of writes since the last Take. A storage commits those that are not new changes at once, so there should
-// be no more than some thousands.
-func (s *Store) Untaken() int { return len(s.batch.Ops) }
+// Untaken is the number of writes since the last Take.
+func (s *Store) Untaken() int {
+	n := len(s.batch.Ops)
+	for _, b := range s.sealed {
+		n += len(b.Ops)
+	}
+	return n
+}
 
-// Take hands out what changed since the last call as a batch to commit, nil if nothing did. Batches are committed in the
-// order in which they are taken. What is in a batch stays readable meanwhile; [Store.Stored] ends that.
+// Take hands out what changed since the last call as a batch to commit, nil if nothing did. It is called until there is none: what is too
+// much for one batch comes in several. Batches are committed in the order in which they are taken. What is in a batch stays
+// readable meanwhile; [Store.Stored] ends that.
 func (s *Store) Take() *Batch {
+	if b := s.unsealed(); b != nil {
+		return b
+	}
 	before := s.taken
 	before.Applied = s.meta.Applied
 	if s.meta == before && len(s.batch.Ops) == 0 {
@@ -119,13 +129,41 @@ func (s *Store) Take() *Batch {
 // TakeMark is Take for when logs are to be purged: it gives a batch also if nothing changed but the zxid, so that what was
 // not for the key space is not replayed to it.
 func (s *Store) TakeMark() *Batch {
+	if b := s.unsealed(); b != nil {
+		return b
+	}
 	if s.meta == s.taken && len(s.batch.Ops) == 0 {
 		return nil
 	}
+	return s.close()
+}
+
+// maxLate bounds the operations of a batch that are no new changes, as those of one record and one step of compaction allow:
+// a storage commits them at once, and may be able to do so with some thousands only.
+const maxLate = 4096
+
+// seal closes a batch that must not grow. The state is between two records.
+func (s *Store) seal() {
+	if s.late >= maxLate {
+		s.sealed = append(s.sealed, s.close())
+	}
+}
+
+func (s *Store) unsealed() *Batch {
+	if len(s.sealed) == 0 {
+		return nil
+	}
+	b := s.sealed[0]
+	s.sealed[0] = nil
+	s.sealed = s.sealed[1:]
+	return b
+}
+
+func (s *Store) close() *Batch {
 	b := s.batch
 	b.Meta = s.meta
 	b.Ops = append(b.Ops, Op{Key: metaKey, Value: s.meta.encode()})
-	s.taken, s.batch, s.deletes = s.meta, Batch{}, 0
+	s.taken, s.batch, s.late = s.meta, Batch{}, 0
 	return &b
 }
 
@@ -184,8 +222,10 @@ func (s *Store) PrevKV(key []byte, rev int64) (*mvccpb.KeyValue, error) {
 // set and remove write records that are not changes of keys.
 func (s *Store) set(key, value []byte) {
 	s.batch.Ops = append(s.batch.Ops, Op{Key: key, Value: value})
+	s.late++
 }
 
 func (s *Store) remove(key []byte) {
 	s.batch.Ops = append(s.batch.Ops, Op{Key: key, Delete: true})
+	s.late++
 }

@@ -46,7 +46,7 @@ func (s *space) open() {
 
 // store commits what is to be committed.
 func (s *space) store() {
-	if b := s.Take(); b != nil {
+	for b := s.Take(); b != nil; b = s.Take() {
 		s.mem.Commit(b)
 		s.Stored(b)
 	}
@@ -233,28 +233,85 @@ func TestCompact(t *testing.T) {
 // TestCompactLarge has more to delete than goes into one batch, and nothing else happens meanwhile.
 func TestCompactLarge(t *testing.T) {
 	s := newSpace(t, Options{})
-	for i := range 2*maxDeletes + 10 {
-		s.do(put(fmt.Sprint(i%1000), "", 0), nil)
-	}
-	s.do(&pb.CompactionRequest{Revision: s.Revision()}, nil)
-	s.store()
-	batches := 0
-	for s.CompactStep(1 << 20) {
-		if b := s.Take(); b == nil || len(b.Ops) > maxDeletes+1000 {
-			t.Fatalf("batch %d: %v", batches, b)
-		} else {
-			s.mem.Commit(b)
-			s.Stored(b)
+	for i := range 6*maxDrops + 10 { // a key with many versions, and many with some
+		s.do(put(fmt.Sprint(max(0, i-4*maxDrops)%100), "", 0), nil)
+		if i == 2*maxDrops {
+			s.do(&pb.DeleteRangeRequest{Key: []byte("0")}, nil)
 		}
-		batches++
+	}
+	s.do(&pb.CompactionRequest{Revision: s.Revision() - 10}, nil)
+	s.store()
+	before := s.state()
+	steps := 0
+	for s.CompactStep(1 << 20) {
+		b := s.Take()
+		if b == nil || len(b.Ops) > maxDrops+1 {
+			t.Fatalf("step %d: %v", steps, b)
+		}
+		s.mem.Commit(b)
+		s.Stored(b)
+		steps++
+		if after := s.state(); after != before {
+			t.Fatalf("step %d: %s, and before %s", steps, after, before)
+		}
+		size := s.Size()
+		if s.open(); s.Size() != size || s.state() != before {
+			t.Fatalf("step %d: size %d, was %d; %s, was %s", steps, s.Size(), size, s.state(), before)
+		}
 	}
 	s.store()
-	if batches != 1 {
-		t.Errorf("%d batches", batches)
+	if steps < 5 {
+		t.Errorf("%d steps", steps)
 	}
 	size := s.Size()
-	if s.open(); s.Size() != size || s.Compacting() {
+	if s.open(); s.Size() != size || s.Compacting() || s.state() != before {
 		t.Errorf("size %d, was %d", s.Size(), size)
+	}
+}
+
+// state is what can be read now and just after the compaction.
+func (s *space) state() string {
+	s.t.Helper()
+	text := ""
+	for _, rev := range []int64{0, s.Compacted()} {
+		resp, err := s.Range(&pb.RangeRequest{Key: []byte{0}, RangeEnd: []byte{0}, Revision: rev})
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		h, err := s.HashKV(rev)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		text += fmt.Sprintf("%v %+v ", resp, h)
+	}
+	return text
+}
+
+// TestBatchesAreBounded applies so much at once that is no new change that it has to be committed in several batches.
+func TestBatchesAreBounded(t *testing.T) {
+	s := newSpace(t, Options{})
+	const n = 3*maxLate + 7
+	for i := range int64(n) {
+		s.do(&pb.LeaseGrantRequest{ID: i + 1, TTL: 10}, nil)
+	}
+	if s.Untaken() < n {
+		t.Errorf("%d untaken", s.Untaken())
+	}
+	leases := 0
+	for b := s.Take(); b != nil; b = s.Take() {
+		if len(b.Ops) > maxLate+1 {
+			t.Errorf("a batch of %d", len(b.Ops))
+		}
+		leases += len(b.Ops) - 1
+		s.mem.Commit(b)
+		s.Stored(b)
+		other, err := Open(s.mem.Copy(), Options{})
+		if err != nil || other.NumLeases() != leases || other.Applied() != proto.Zxid(leases) {
+			t.Fatal(leases, other.NumLeases(), other.Applied(), err)
+		}
+	}
+	if leases != n {
+		t.Errorf("%d leases in batches", leases)
 	}
 }
 

@@ -407,7 +407,10 @@ func (m *Member) SharesEtcd(with proto.ServerID) bool {
 func (m *Member) view(to proto.ServerID) View {
 	v := View{To: to, Image: m.r.Image()}
 	if store := m.r.kv.store; store != nil && m.SharesEtcd(to) {
-		v.Etcd, v.Mark, v.Tail = true, store.TakeMark(), m.r.EtcdTail()
+		v.Etcd, v.Tail = true, m.r.EtcdTail()
+		for b := store.TakeMark(); b != nil; b = store.TakeMark() {
+			v.Marks = append(v.Marks, b)
+		}
 	}
 	return v
 }

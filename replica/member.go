@@ -129,11 +129,10 @@ type Role struct {
 type View struct {
 	To    proto.ServerID
 	Image *Image
-	// Etcd says that the learner takes the etcd key space as well: what storage holds once Mark, unless it is nil, is committed,
-	// and Tail behind it.
-	Etcd bool
-	Mark *mvcc.Batch
-	Tail []EtcdTxn
+	// Etcd says that the learner takes the etcd key space as well: what storage holds once Marks are committed, and Tail behind it.
+	Etcd  bool
+	Marks []*mvcc.Batch
+	Tail  []EtcdTxn
 }
 
 // Ready is what a member owes its surroundings. It is valid until the next call of any other method.

@@ -290,7 +290,7 @@ func (e *etcd) begin(p *space) error {
 
 // sync makes all durable. Nobody else uses the space.
 func (p *space) sync() error {
-	if err := p.commit(p.store.TakeMark()); err != nil {
+	if err := p.commit(p.store.TakeMark); err != nil {
 		return err
 	}
 	_, err := p.backend.Sync()
@@ -341,7 +341,7 @@ func (e *etcd) confirmAll() error {
 		if err := e.s.rep.ConfirmEtcd(chunk); err != nil {
 			return err
 		}
-		if err := e.space.commit(e.space.store.Take()); err != nil {
+		if err := e.space.commit(e.space.store.Take); err != nil {
 			return err
 		}
 	}
@@ -398,18 +398,26 @@ func (e *etcd) take() {
 	idle := !e.writing && !e.pausing && len(e.jobs) == 0
 	e.mu.Unlock()
 	if idle || p.store.Untaken() > 4096 {
-		if b := p.store.Take(); b != nil {
+		for b := p.store.Take(); b != nil; b = p.store.Take() {
 			e.push(etcdJob{space: p, batch: b})
 		}
 	}
 }
 
 // mark hands the committer all there is, so that what then does sees exactly the present state. The caller holds the state lock.
-func (e *etcd) mark(b *mvcc.Batch, then func()) {
-	if b != nil {
+func (e *etcd) mark(batches []*mvcc.Batch, then func()) {
+	for _, b := range batches {
 		e.push(etcdJob{space: e.space, batch: b})
 	}
 	e.push(etcdJob{then: then})
+}
+
+// all takes what there is: take is one of the Store's methods.
+func all(take func() *mvcc.Batch) (list []*mvcc.Batch) {
+	for b := take(); b != nil; b = take() {
+		list = append(list, b)
+	}
+	return list
 }
 
 func (e *etcd) push(j etcdJob) {
@@ -525,7 +533,7 @@ func (e *etcd) sync() error {
 		e.s.state.Unlock()
 		return nil
 	}
-	e.mark(p.store.TakeMark(), func() {
+	e.mark(all(p.store.TakeMark), func() {
 		synced, err := p.backend.Sync()
 		if err == nil {
 			err = e.setCurrent(p, synced)
@@ -556,7 +564,7 @@ func (e *etcd) compactLoop() {
 			e.s.state.Lock()
 			p := e.space
 			more = p.store.CompactStep(1000)
-			e.mark(p.store.Take(), func() { close(done) })
+			e.mark(all(p.store.Take), func() { close(done) })
 			e.s.state.Unlock()
 			select {
 			case <-done:
@@ -594,7 +602,7 @@ func (e *etcd) close() error {
 	select {
 	case err = <-e.failed:
 	default:
-		err = p.commit(p.store.Take())
+		err = p.commit(p.store.Take)
 	}
 	return errors.Join(err, p.close())
 }

@@ -224,7 +224,7 @@ func (s *Server) Snapshot(ctx context.Context) (mvcc.View, error) {
 		s.state.Unlock()
 		return nil, mvcc.ErrNoLeader
 	}
-	s.etcd.mark(p.store.TakeMark(), func() {
+	s.etcd.mark(all(p.store.TakeMark), func() {
 		v := p.View()
 		select {
 		case views <- v:

@@ -44,7 +44,7 @@ func (e *ensemble) takeViews() {
 			k := e.s.etcd
 			sh := &sharedSpace{e: k, ready: make(chan mvcc.View, 1), tail: v.Tail}
 			p := k.space
-			k.mark(v.Mark, func() { sh.ready <- p.View() })
+			k.mark(v.Marks, func() { sh.ready <- p.View() })
 			view.etcd = sh
 			e.shared = append(slices.DeleteFunc(e.shared, (*sharedSpace).isDone), sh)
 		}
@@ -198,7 +198,7 @@ func (p *space) receiveTail(r io.Reader, z proto.Zxid) error {
 			_, err = p.store.Apply(proto.Zxid(binary.BigEndian.Uint64(head[:8])), record)
 		}
 		if err == nil {
-			err = p.commit(p.store.Take())
+			err = p.commit(p.store.Take)
 		}
 		if err != nil {
 			return err
@@ -208,15 +208,14 @@ func (p *space) receiveTail(r io.Reader, z proto.Zxid) error {
 	return p.sync()
 }
 
-// commit stores a batch, if it is one.
-func (p *space) commit(b *mvcc.Batch) error {
-	if b == nil {
-		return nil
+// commit stores what there is: take is one of the Store's methods.
+func (p *space) commit(take func() *mvcc.Batch) error {
+	for _, b := range all(take) {
+		if err := p.write(b); err != nil {
+			return err
+		}
+		p.store.Stored(b)
 	}
-	if err := p.write(b); err != nil {
-		return err
-	}
-	p.store.Stored(b)
 	return nil
 }
 

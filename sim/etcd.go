@@ -86,7 +86,9 @@ func (h *Host) storeEtcd() {
 	for _, v := range h.m.TakeViews() {
 		view := hostView{View: v}
 		if v.Etcd {
-			h.etcd.commit(store, v.Mark)
+			for _, b := range v.Marks {
+				h.etcd.commit(store, b)
+			}
 			if err := mvcc.WriteImage(&view.image, h.etcd.memory.View()); err != nil {
 				h.w.failf("server %d: %v", h.id, err)
 			}

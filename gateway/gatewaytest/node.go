@@ -199,7 +199,7 @@ func (n *Node) publish(result mvcc.Result) error {
 }
 
 func (n *Node) save() {
-	if b := n.store.Take(); b != nil {
+	for b := n.store.Take(); b != nil; b = n.store.Take() {
 		n.storage.commit(b)
 		n.store.Stored(b)
 	}
