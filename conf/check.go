@@ -53,6 +53,7 @@ func (l *loader) check() {
 	l.checkPaths()
 	l.checkPorts()
 	l.checkEtcd()
+	l.checkEtcdTLS()
 	l.checkSessions()
 	l.checkAuth()
 	l.checkWords()
@@ -123,6 +124,22 @@ func (l *loader) checkEtcd() {
 	if e.Period, err = time.ParseDuration(text); err != nil || e.Period < 0 {
 		l.refuse(key, "expected hours, or a time such as 90m")
 	}
+}
+
+// checkEtcdTLS refuses a configuration that asks for TLS and would not get it.
+func (l *loader) checkEtcdTLS() {
+	const port, cert, key, ca, auth = "etcd.clientPort", "etcd.certFile", "etcd.keyFile", "etcd.trustedCAFile", "etcd.clientCertAuth"
+	e := &l.c.Etcd
+	needs := func(given bool, key string, there bool, other string) {
+		if given && !there && !l.bad[key] && !l.bad[other] {
+			l.refuse(key, "is set but "+other+" is not")
+		}
+	}
+	needs(e.CertFile != "", cert, e.Addr.IsSet(), port)
+	needs(e.CertFile != "", cert, e.KeyFile != "", key)
+	needs(e.KeyFile != "", key, e.CertFile != "", cert)
+	needs(e.TrustedCAFile != "", ca, e.CertFile != "", cert)
+	needs(e.ClientCertAuth, auth, e.CertFile != "", cert)
 }
 
 func (l *loader) checkSessions() {

@@ -209,6 +209,11 @@ func TestRefused(t *testing.T) {
 		{"require SASL", base + "sessionRequireClientSASLAuth=true\n", `sessionRequireClientSASLAuth=true: scheme "sasl" is not available`},
 		{"quorum SASL", base + "quorum.auth.serverRequireSasl=true\n", "quorum.auth.enableSasl must be true"},
 		{"plain text between servers", base + "sslQuorum=true\nstandaloneEnabled=false\n", "zoo.cfg:3: sslQuorum=true: not supported yet: TLS"},
+		{"etcd certificate without API", base + "etcd.certFile=c\netcd.keyFile=k\n", "zoo.cfg:3: etcd.certFile=c: is set but etcd.clientPort is not"},
+		{"etcd certificate without key", base + "etcd.clientPort=0\netcd.certFile=c\n", "zoo.cfg:4: etcd.certFile=c: is set but etcd.keyFile is not"},
+		{"etcd key without certificate", base + "etcd.clientPort=0\netcd.keyFile=k\n", "zoo.cfg:4: etcd.keyFile=k: is set but etcd.certFile is not"},
+		{"etcd authority in plain text", base + "etcd.clientPort=0\netcd.trustedCAFile=ca\n", "zoo.cfg:4: etcd.trustedCAFile=ca: is set but etcd.certFile is not"},
+		{"etcd users in plain text", base + "etcd.clientPort=0\netcd.clientCertAuth=true\n", "zoo.cfg:4: etcd.clientCertAuth=true: is set but etcd.certFile is not"},
 		{"no such file", base + "dynamicConfigFile=/nowhere\n", "dynamicConfigFile=/nowhere: read: "},
 	} {
 		t.Run(c.name, func(t *testing.T) {

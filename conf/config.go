@@ -69,6 +69,13 @@ type Etcd struct {
 	Period time.Duration
 	Keep   int64
 
+	CertFile string // etcd.certFile: the server's certificate, a PEM file; not set: the port speaks plain text
+	KeyFile  string // etcd.keyFile: its private key
+	// TrustedCAFile (etcd.trustedCAFile) has the authorities of clients' certificates, which each of them must show then.
+	TrustedCAFile string
+	// ClientCertAuth (etcd.clientCertAuth) demands clients' certificates, too, and takes their common names for users' names.
+	ClientCertAuth bool
+
 	// AuthToken (etcd.authToken) is the kind of tokens that users get: "simple", or "jwt," with its options.
 	AuthToken string
 

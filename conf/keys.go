@@ -220,6 +220,10 @@ var etcdKeys = []keyDef{
 	{name: "etcd.autoCompactionMode", scope: ours, value: func(c *Config) value { return enumValue{&c.Etcd.mode, []string{"periodic", "revision"}} }},
 	{name: "etcd.autoCompactionRetention", scope: ours, value: func(c *Config) value { return textValue{&c.Etcd.retention} }},
 	{name: "etcd.maxRequestBytes", scope: ours, value: func(c *Config) value { return whole(&c.Etcd.MaxRequest, 1) }},
+	{name: "etcd.certFile", scope: ours, value: func(c *Config) value { return pathValue{&c.Etcd.CertFile} }},
+	{name: "etcd.keyFile", scope: ours, value: func(c *Config) value { return pathValue{&c.Etcd.KeyFile} }},
+	{name: "etcd.trustedCAFile", scope: ours, value: func(c *Config) value { return pathValue{&c.Etcd.TrustedCAFile} }},
+	{name: "etcd.clientCertAuth", scope: ours, value: func(c *Config) value { return boolValue{&c.Etcd.ClientCertAuth} }},
 	{name: "etcd.authToken", scope: ours, value: func(c *Config) value { return textValue{&c.Etcd.AuthToken} }},
 	{name: "etcd.maxTxnOps", scope: ours, value: func(c *Config) value { return whole(&c.Etcd.MaxTxnOps, 1) }},
 }

@@ -75,6 +75,15 @@ func (e *Error) Error() string {
 	return b.String() + e.Problem
 }
 
+// Fault is an error about the value of a key that is found out only when the value is used.
+func (c *Config) Fault(key, problem string) *Error {
+	set := c.settings[key]
+	if isSecret(key) && set.Value != "" {
+		set.Value = hidden
+	}
+	return &Error{Source: set.Source, Key: key, Value: set.Value, Problem: problem}
+}
+
 // clip shortens a value for a message.
 func clip(s string) string {
 	const most = 60

@@ -206,9 +206,16 @@ func (s *clusterServer) clientURLs(m *quorum.Member) []string {
 		if ip := net.ParseIP(host); !own || ip != nil && ip.IsUnspecified() && m != nil {
 			host = m.Addrs[0].Host
 		}
-		list = append(list, "http://"+net.JoinHostPort(host, port))
+		list = append(list, s.scheme()+"://"+net.JoinHostPort(host, port))
 	}
 	return list
+}
+
+func (s *Server) scheme() string {
+	if s.tls != nil {
+		return "https"
+	}
+	return "http"
 }
 
 func peerURLs(m *quorum.Member) []string {

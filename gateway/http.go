@@ -60,6 +60,10 @@ func (s *Server) serveJSON() error {
 		return err
 	}
 	s.web = &http.Server{Handler: open(mux), ReadHeaderTimeout: headerTimeout, ErrorLog: log}
+	if s.tls != nil {
+		s.web.Handler = s.mixed(s.web.Handler)
+		s.web.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: int(min(s.MaxConcurrentStreams, math.MaxInt32))}
+	}
 	return nil
 }
 

@@ -19,6 +19,7 @@ import (
 	"go.etcd.io/etcd/server/v3/etcdserver/api/v3lock/v3lockpb"
 	"go.uber.org/zap"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/health"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
@@ -54,6 +55,7 @@ type Options struct {
 	Log           *zap.Logger   // required
 	Authenticator Authenticator // nil: there are no users, all is permitted
 	SnapshotFile  SnapshotFile  // nil: no snapshots
+	TLS           *TLSOptions   // nil: plain text
 	// ClientURLs tells where a member's gateway is reached, for MemberList; nil: at the member's own host, on the
 	// port of this server's.
 	ClientURLs func(proto.ServerID) []string
@@ -90,6 +92,7 @@ func (o *Options) complete() {
 type Server struct {
 	Options
 	member  uint64
+	tls     *tlsServer // nil: plain text
 	grpc    *grpc.Server
 	web     *http.Server
 	streams streams
@@ -107,24 +110,32 @@ type Server struct {
 	ended bool
 }
 
-// New makes a server, which serves when it is told where ([Server.Serve]).
+// New makes a server, which serves when it is told where ([Server.Serve]). If its error is about a file of TLS's it is a [TLSError].
 func New(o Options) (*Server, error) {
 	o.complete()
 	s := &Server{Options: o, member: MemberID(o.Node.Status().ServerID), link: newPipeListener()}
-	s.grpc = grpc.NewServer(
+	settings := []grpc.ServerOption{
 		grpc.ForceServerCodecV2(codec{}),
 		grpc.UnaryInterceptor(s.unary),
 		grpc.StreamInterceptor(s.stream),
-		grpc.MaxRecvMsgSize(o.MaxRequestBytes+requestOverhead),
+		grpc.MaxRecvMsgSize(o.MaxRequestBytes + requestOverhead),
 		grpc.MaxSendMsgSize(math.MaxInt32),
 		grpc.MaxConcurrentStreams(o.MaxConcurrentStreams),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: keepaliveMinTime}),
 		// Fixed windows spare the pings that measure the link.
 		grpc.NumStreamWorkers(streamWorkers),
-		grpc.StaticStreamWindowSize(1<<20),
-		grpc.StaticConnWindowSize(4<<20),
+		grpc.StaticStreamWindowSize(1 << 20),
+		grpc.StaticConnWindowSize(4 << 20),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: keepaliveInterval, Timeout: keepaliveTimeout}),
-	)
+	}
+	if o.TLS != nil {
+		var err error
+		if s.tls, err = newTLSServer(*o.TLS, o.Log); err != nil {
+			return nil, err
+		}
+		settings = append(settings, grpc.Creds(&tlsCredentials{insecure.NewCredentials(), s.tls}))
+	}
+	s.grpc = grpc.NewServer(settings...)
 	s.local = s.localClient()
 	s.register()
 	if err := s.serveJSON(); err != nil {
@@ -157,7 +168,7 @@ func (s *Server) register() {
 // Serve accepts connections until the server is stopped, then it returns nil, or until the listener fails. It may be called
 // for several listeners, and closes them.
 func (s *Server) Serve(l net.Listener) error {
-	split := newSplitter(l)
+	split := newSplitter(l, s.tls)
 	s.mu.Lock()
 	if s.ended {
 		s.mu.Unlock()

@@ -15,9 +15,10 @@ const preface = "PRI * HTTP/2.0"
 const prefaceTimeout = 10 * time.Second
 
 // splitter tells the connections of one listener apart: those that speak HTTP/2 with prior knowledge, as gRPC does,
-// from those that speak HTTP/1.
+// from those that speak HTTP/1. With TLS, http1 gets those that speak both, and HTTP/2 if the client likes that better.
 type splitter struct {
 	net.Listener
+	tls          *tlsServer // nil: plain text
 	http1, http2 *pipeListener
 	mu           sync.Mutex
 	unknown      map[net.Conn]struct{} // that have not said what they are
@@ -25,8 +26,8 @@ type splitter struct {
 	done         sync.WaitGroup
 }
 
-func newSplitter(l net.Listener) *splitter {
-	s := &splitter{Listener: l, http1: newPipeListener(), http2: newPipeListener(), unknown: map[net.Conn]struct{}{}}
+func newSplitter(l net.Listener, t *tlsServer) *splitter {
+	s := &splitter{Listener: l, tls: t, http1: newPipeListener(), http2: newPipeListener(), unknown: map[net.Conn]struct{}{}}
 	s.http1.addr, s.http2.addr = l.Addr(), l.Addr()
 	return s
 }
@@ -60,9 +61,39 @@ func (s *splitter) accept() error {
 	}
 }
 
-// sort reads the first bytes of a connection.
+// sort finds out what a connection speaks, and gives it to who serves that.
 func (s *splitter) sort(c net.Conn) {
-	_ = c.SetReadDeadline(time.Now().Add(prefaceTimeout))
+	_ = c.SetDeadline(time.Now().Add(prefaceTimeout))
+	ask := s.listen
+	if s.tls != nil {
+		ask = s.secure
+	}
+	to, known, err := ask(c)
+	_ = c.SetDeadline(time.Time{})
+	s.mu.Lock()
+	delete(s.unknown, c)
+	s.mu.Unlock()
+	if err != nil {
+		if s.tls != nil {
+			s.tls.refused(c, err)
+		}
+		_ = c.Close()
+		return
+	}
+	to.hand(known)
+}
+
+// secure has the client say it in TLS's handshake.
+func (s *splitter) secure(c net.Conn) (*pipeListener, net.Conn, error) {
+	known, onlyGRPC, err := s.tls.handshake(c)
+	if onlyGRPC {
+		return s.http2, known, err
+	}
+	return s.http1, known, err
+}
+
+// listen reads the first bytes.
+func (s *splitter) listen(c net.Conn) (*pipeListener, net.Conn, error) {
 	head := make([]byte, len(preface))
 	n := 0
 	var err error
@@ -71,19 +102,11 @@ func (s *splitter) sort(c net.Conn) {
 		m, err = c.Read(head[n:])
 		n += m
 	}
-	_ = c.SetReadDeadline(time.Time{})
-	s.mu.Lock()
-	delete(s.unknown, c)
-	s.mu.Unlock()
 	known := &knownConn{Conn: c, head: head[:n]}
-	switch {
-	case err != nil:
-		_ = c.Close()
-	case string(head[:n]) == preface:
-		s.http2.hand(known)
-	default:
-		s.http1.hand(known)
+	if string(head[:n]) == preface {
+		return s.http2, known, err
 	}
+	return s.http1, known, err
 }
 
 func (s *splitter) close() {

@@ -17,14 +17,23 @@ import (
 // etcdServer is an etcd of one member on free ports, with what is in dir if there is something; it returns its endpoint.
 func etcdServer(t *testing.T, dir string) string {
 	t.Helper()
+	client := launchEtcd(t, dir, "http")
+	awaitEtcd(t, etcdctl(t, client))
+	return client
+}
+
+// launchEtcd is such an etcd that need not serve yet, with more flags.
+func launchEtcd(t *testing.T, dir, scheme string, flags ...string) string {
+	t.Helper()
 	etcd := etcdProgram(t, "etcd")
 	client, peer := freeAddress(t), freeAddress(t)
 	log, err := os.Create(filepath.Join(t.TempDir(), "etcd.log"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(etcd.path, "--name=default", "--data-dir="+dir, "--listen-client-urls=http://"+client, "--advertise-client-urls=http://"+client,
+	cmd := exec.Command(etcd.path, "--name=default", "--data-dir="+dir, "--listen-client-urls="+scheme+"://"+client, "--advertise-client-urls="+scheme+"://"+client,
 		"--listen-peer-urls=http://"+peer, "--initial-advertise-peer-urls=http://"+peer, "--initial-cluster=default=http://"+peer, "--log-level=warn")
+	cmd.Args = append(cmd.Args, flags...)
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -34,17 +43,23 @@ func etcdServer(t *testing.T, dir string) string {
 		_ = cmd.Wait()
 		_ = log.Close()
 	})
-	awaitEtcd(t, client)
 	return client
 }
 
 // zebuEtcd is a zebu of one server with the etcd API on, and returns the endpoint of that.
 func zebuEtcd(t *testing.T) string {
 	t.Helper()
+	endpoint := launchZebuEtcd(t)
+	awaitEtcd(t, etcdctl(t, endpoint))
+	return endpoint
+}
+
+// launchZebuEtcd is such a zebu, with more lines for zoo.cfg.
+func launchZebuEtcd(t *testing.T, lines ...string) string {
+	t.Helper()
 	endpoint := freeAddress(t)
 	_, port, _ := strings.Cut(endpoint, ":")
-	start(t, zebu(t), peers.Config{Dir: t.TempDir(), Extra: []string{"etcd.clientPort=" + port, "etcd.clientPortAddress=127.0.0.1"}})
-	awaitEtcd(t, endpoint)
+	start(t, zebu(t), peers.Config{Dir: t.TempDir(), Extra: append(lines, "etcd.clientPort="+port, "etcd.clientPortAddress=127.0.0.1")})
 	return endpoint
 }
 
@@ -58,9 +73,8 @@ func freeAddress(t *testing.T) string {
 }
 
 // awaitEtcd waits until a server answers etcdctl.
-func awaitEtcd(t *testing.T, endpoint string) {
+func awaitEtcd(t *testing.T, shell etcdShell) {
 	t.Helper()
-	shell := etcdctl(t, endpoint)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	for {
@@ -70,7 +84,7 @@ func awaitEtcd(t *testing.T, endpoint string) {
 		case ok || strings.Contains(complaint, "user name is empty"):
 			return
 		case ctx.Err() != nil:
-			t.Fatalf("%s does not serve: %s", endpoint, complaint)
+			t.Fatalf("the server does not serve: %s", complaint)
 		}
 	}
 }

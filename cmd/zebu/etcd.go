@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -61,15 +62,39 @@ func (l launch) openEtcd(s *server.Server, keeper *auth.Keeper) (*etcdAPI, error
 	if err != nil {
 		return nil, fmt.Errorf("the etcd API's port: %w (etcd.clientPort says where)", err)
 	}
-	g, err := gateway.New(gateway.Options{
-		Node: node, Log: l.log.Named("etcd"), Authenticator: keeper.Authenticator(node), MaxRequestBytes: c.MaxRequest, MaxTxnOps: c.MaxTxnOps,
+	options := gateway.Options{
+		Node: node, TLS: l.etcdTLS(), Log: l.log.Named("etcd"), Authenticator: keeper.Authenticator(node), MaxRequestBytes: c.MaxRequest, MaxTxnOps: c.MaxTxnOps,
 		SnapshotFile: func(w io.Writer, v mvcc.View) error { return etcdfile.Write(w, v, l.cfg.DataDir, nil) },
-	})
+	}
+	g, err := gateway.New(options)
 	if err != nil {
 		_ = ln.Close()
 		return nil, fmt.Errorf("etcd API: %w", err)
 	}
 	return &etcdAPI{g, ln}, nil
+}
+
+// etcdTLS is nil if the port is to speak plain text.
+func (l launch) etcdTLS() *gateway.TLSOptions {
+	c := &l.cfg.Etcd
+	if c.CertFile == "" {
+		return nil
+	}
+	return &gateway.TLSOptions{CertFile: c.CertFile, KeyFile: c.KeyFile, TrustedCAFile: c.TrustedCAFile, ClientCertAuth: c.ClientCertAuth}
+}
+
+// checkEtcd looks, before anything is opened, for what would keep the etcd API from starting.
+func (l launch) checkEtcd() error {
+	o := l.etcdTLS()
+	if o == nil {
+		return nil
+	}
+	err := o.Check()
+	var fault *gateway.TLSError
+	if errors.As(err, &fault) {
+		return l.cfg.Fault("etcd."+fault.File, fmt.Sprintf("expected %s: %v", fault.Want, fault.Err))
+	}
+	return err
 }
 
 func (a *etcdAPI) addr() net.Addr {

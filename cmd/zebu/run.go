@@ -22,6 +22,9 @@ import (
 func (l launch) run(ctx context.Context) error {
 	roomToBlock()
 	restored := restoring()
+	if err := l.checkEtcd(); err != nil {
+		return &exitError{exitInvalid, err}
+	}
 	keeper, err := l.etcdUsers()
 	if err != nil {
 		return &exitError{exitInvalid, err}

@@ -96,17 +96,26 @@ func (l launch) announce(addr, etcd net.Addr) {
 	if l.json {
 		l.log.Info("serving", zap.String("address", address), zap.String("dataDir", data), zap.String("dataLogDir", absolute(c.DataLogDir)))
 		if etcd != nil {
-			l.log.Info("serving the etcd API", zap.String("address", connectString(c.Etcd.Addr.Host, etcd)))
+			l.log.Info("serving the etcd API", zap.String("address", etcdEndpoint(c, etcd)))
 		}
 		return
 	}
 	fmt.Fprintf(l.out, "Serving ZooKeeper clients at %v, data in %s.\nConnect with: zebu cli --server %s\n", addr, data, address)
 	if etcd != nil {
-		fmt.Fprintf(l.out, "Serving etcd clients at %v.\nConnect with: etcdctl --endpoints %s\n", etcd, connectString(c.Etcd.Addr.Host, etcd))
+		fmt.Fprintf(l.out, "Serving etcd clients at %v.\nConnect with: etcdctl --endpoints %s\n", etcd, etcdEndpoint(c, etcd))
 	}
 	if c.File == "" {
 		fmt.Fprintf(l.out, "Stop with Ctrl-C. 'zebu server --help' tells how to use a zoo.cfg.\n")
 	}
+}
+
+// etcdEndpoint is what an etcd client on this machine connects to.
+func etcdEndpoint(c *conf.Config, addr net.Addr) string {
+	endpoint := connectString(c.Etcd.Addr.Host, addr)
+	if c.Etcd.CertFile != "" {
+		return "https://" + endpoint
+	}
+	return endpoint
 }
 
 // connectString is what a client on this machine connects to: the host as configured, the port as opened.

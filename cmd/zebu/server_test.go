@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"testing"
 )
 
@@ -88,5 +89,20 @@ func TestServerThatCannotStart(t *testing.T) {
 				t.Errorf("exit code %d, want %d:\n%s", code, c.code, out)
 			}
 		})
+	}
+}
+
+// TestServerWithoutCertificate starts no server that would be in plain text where TLS is asked for.
+func TestServerWithoutCertificate(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "zoo.cfg")
+	text := "dataDir=" + t.TempDir() + "\nclientPort=0\nclientPortAddress=127.0.0.1\nadmin.enableServer=false\n" +
+		"etcd.clientPort=0\netcd.certFile=/nowhere/cert.pem\netcd.keyFile=/nowhere/key.pem\n"
+	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	out, code := run(t, "server", file, "--log-level", "fatal")
+	want := file + ":6: etcd.certFile=/nowhere/cert.pem: expected a PEM file with the server's certificate: open /nowhere/cert.pem: "
+	if code != exitInvalid || !strings.Contains(out, want) {
+		t.Errorf("exit code %d: %s, not %s", code, out, want)
 	}
 }
