@@ -55,7 +55,7 @@ mutants:
 etcd-suites:
 	ETCD_SUITES=all $(GO) test ./interop -run '^TestEtcdSuite$$' -count=1 -v -timeout 30m
 
-# etcd's traffic and model on ensembles whose servers are killed, stopped and cut off, for as long as told.
+# etcd's traffic and model on ensembles whose servers are killed, stopped, cut off and robbed of their disks, for as long as told.
 etcd-robustness:
 	cd interop/etcdrobustness && ROBUSTNESS_MINUTES=$(MINUTES) $(GO) test -run TestRobustness -count=1 -v -timeout 0 .
 

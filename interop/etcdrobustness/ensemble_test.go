@@ -8,7 +8,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -35,6 +34,7 @@ type member struct {
 	config           peers.Config
 	etcd             string // endpoint
 	process          *peers.Server
+	losses           int // of files
 }
 
 func (m *member) addr() string { return fmt.Sprintf("127.0.0.1:%d", m.config.Port) }
@@ -79,7 +79,7 @@ func start(t *testing.T, z *peers.Zebu) *ensemble {
 		for i, m := range e.members {
 			m.process.Kill()
 			if t.Failed() {
-				t.Logf("log of server %d ends:\n%s", i+1, m.process.LogTail(30))
+				t.Logf("log of server %d ends:\n%s", i+1, m.process.LogTail(60))
 			}
 		}
 	})
@@ -139,6 +139,18 @@ func (e *ensemble) leader() *member {
 	return nil
 }
 
+// follower is one of them, when there is a leader.
+func (e *ensemble) follower() *member {
+	e.t.Helper()
+	leader := e.leader()
+	for {
+		if m := e.members[rand.IntN(len(e.members))]; m != leader {
+			e.serving(m)
+			return m
+		}
+	}
+}
+
 func (e *ensemble) wait(d time.Duration) {
 	select {
 	case <-time.After(d):
@@ -151,77 +163,4 @@ func (e *ensemble) endpoints() (list []string) {
 		list = append(list, m.etcd)
 	}
 	return list
-}
-
-// A fault is done to an ensemble under traffic, and undone.
-type fault struct {
-	name string
-	do   func(*ensemble)
-}
-
-var faults = []fault{
-	{"kill the leader", func(e *ensemble) {
-		m := e.leader()
-		m.process.Kill()
-		e.launch(m)
-		e.serving(m)
-	}},
-	{"stop the leader", func(e *ensemble) {
-		e.stop(e.leader(), 3*time.Second) // longer than syncLimit: another one is elected, and it wakes up in the belief that it leads
-	}},
-	{"stop a follower", func(e *ensemble) {
-		leader := e.leader()
-		for _, m := range e.members {
-			if m != leader {
-				e.stop(m, time.Second)
-				return
-			}
-		}
-	}},
-	{"cut the leader off", func(e *ensemble) {
-		m := e.leader()
-		e.net.cut(m.id)
-		e.wait(2500 * time.Millisecond) // longer than syncLimit: the others elect, and clients go on asking all three
-		e.net.heal()
-		e.serving(m)
-	}},
-	{"take a follower's disk", func(e *ensemble) {
-		leader := e.leader()
-		for _, m := range e.members {
-			if m == leader {
-				continue
-			}
-			m.process.Kill()
-			e.wait(time.Second)
-			if err := os.RemoveAll(filepath.Join(m.data(), "version-2")); err != nil {
-				e.t.Fatal(err)
-			}
-			e.launch(m)
-			e.serving(m)
-			return
-		}
-	}},
-	{"kill all", func(e *ensemble) {
-		for _, m := range e.members {
-			m.process.Kill()
-		}
-		for _, m := range e.members {
-			e.launch(m)
-		}
-		for _, m := range e.members {
-			e.serving(m)
-		}
-	}},
-}
-
-func (e *ensemble) stop(m *member, d time.Duration) {
-	e.t.Helper()
-	if err := syscall.Kill(m.process.PID(), syscall.SIGSTOP); err != nil {
-		e.t.Fatal(err)
-	}
-	e.wait(d)
-	if err := syscall.Kill(m.process.PID(), syscall.SIGCONT); err != nil {
-		e.t.Fatal(err)
-	}
-	e.serving(m)
 }

@@ -19,19 +19,21 @@ import (
 	"zebu/storage"
 )
 
-// committed are the etcd requests in the logs of the data directories, in their order: those that a majority of the logs has. One log
-// alone may lack what its server got as a snapshot, and have more than was committed.
+// committed are the etcd requests in the logs of the data directories, in their order: those that a majority has or had, lost and replaced
+// files included. One log alone may lack what its server got as a snapshot, and have more than was committed.
 func committed(dirs []string) ([]model.EtcdRequest, error) {
 	bodies, votes := map[proto.Zxid][]byte{}, map[proto.Zxid]int{}
 	for _, dir := range dirs {
 		own := map[proto.Zxid][]byte{}
-		logs, err := filepath.Glob(filepath.Join(dir, "version-2", "log.*"))
-		if err != nil {
-			return nil, err
-		}
-		for _, name := range logs {
-			if err := readLog(name, own); err != nil {
+		for _, pattern := range []string{"log.*", "replaced.log.*"} { // the latter was followed by a snapshot of the leader's
+			logs, err := filepath.Glob(filepath.Join(dir, "*", pattern))
+			if err != nil {
 				return nil, err
+			}
+			for _, name := range logs {
+				if err := readLog(name, own); err != nil {
+					return nil, err
+				}
 			}
 		}
 		for z, body := range own {

@@ -6,34 +6,45 @@ import (
 	"net"
 	"sync"
 	"testing"
+	"time"
 )
 
 // network are the ways between servers. One that is cut holds what is sent, and lets it through when it is healed, as TCP does when
 // packets were lost.
 type network struct {
 	mu     sync.Mutex
-	cutOff int           // the server whose ways are cut, 0 for none
+	off    int // the server whose ways are cut, 0 for none
+	how    cut
 	healed chan struct{} // closed when that ends
 }
 
+// cut is the direction in which a server's ways are cut.
+type cut int
+
+const (
+	both cut = iota
+	deaf     // nothing reaches it
+	mute     // nothing of it reaches others
+)
+
 // cut cuts a server off from the others.
-func (n *network) cut(id int) {
+func (n *network) cut(id int, how cut) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.cutOff, n.healed = id, make(chan struct{})
+	n.off, n.how, n.healed = id, how, make(chan struct{})
 }
 
 func (n *network) heal() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.cutOff = 0
+	n.off = 0
 	close(n.healed)
 }
 
-// open waits until the way between two servers is open.
+// open waits until the way from one server to another is open.
 func (n *network) open(from, to int) {
 	n.mu.Lock()
-	healed, cut := n.healed, n.cutOff == from || n.cutOff == to
+	healed, cut := n.healed, n.off == from && n.how != deaf || n.off == to && n.how != mute
 	n.mu.Unlock()
 	if cut {
 		<-healed
@@ -63,20 +74,28 @@ func (n *network) way(t *testing.T, from, to, port int) int {
 func (n *network) carry(near net.Conn, from, to, port int) {
 	defer near.Close()
 	n.open(from, to)
+	n.open(to, from)
 	far, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+	for range 20 { // whoever is about to lead does not listen yet, and a server that is refused tries again
+		if err == nil {
+			break
+		}
+		time.Sleep(5 * time.Millisecond)
+		far, err = net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+	}
 	if err != nil {
 		return
 	}
 	defer far.Close()
-	var both sync.WaitGroup
-	for _, ends := range [][2]net.Conn{{near, far}, {far, near}} {
-		both.Go(func() {
-			_, _ = io.Copy(ends[1], held{ends[0], func() { n.open(from, to) }}) // whoever ends a connection ends both sides of it
-			near.Close()
-			far.Close()
-		})
+	var ends sync.WaitGroup
+	pass := func(src, dst net.Conn, from, to int) {
+		_, _ = io.Copy(dst, held{src, func() { n.open(from, to) }}) // whoever ends a connection ends both sides of it
+		near.Close()
+		far.Close()
 	}
-	both.Wait()
+	ends.Go(func() { pass(near, far, from, to) })
+	ends.Go(func() { pass(far, near, to, from) })
+	ends.Wait()
 }
 
 // held is a connection that is read while its way is open.
