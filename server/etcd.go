@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"zebu/backend"
+	"zebu/internal/vfs"
 	"zebu/mvcc"
 	"zebu/proto"
 	"zebu/storage"
@@ -156,6 +157,10 @@ type etcdJob struct {
 
 const currentName = "CURRENT"
 
+// begunName is a file beside the key space which stays when that is lost. A server that has never had one is not like one that has lost it:
+// the former has missed nothing.
+const begunName = "etcdBegun"
+
 // errSpaceLost says that the key space of a server is gone or damaged, or misses transactions that are no longer in the log.
 var errSpaceLost = errors.New("the etcd key space is not whole")
 
@@ -189,6 +194,8 @@ func (e *etcd) restore(info storage.Restored) error {
 	current, synced, err := e.current()
 	var p *space
 	switch {
+	case errors.Is(err, os.ErrNotExist) && e.begun():
+		err = fmt.Errorf("%w: %w", errSpaceLost, err)
 	case errors.Is(err, os.ErrNotExist):
 		p, err = e.first(info)
 	case err == nil:
@@ -203,7 +210,26 @@ func (e *etcd) restore(info storage.Restored) error {
 	}
 	e.s.rep.AttachEtcd(p.store)
 	e.space = p
-	return e.removeOthers()
+	return errors.Join(e.setBegun(), e.removeOthers())
+}
+
+func (e *etcd) begunFile() string { return filepath.Join(filepath.Dir(e.root), begunName) }
+
+// begun says whether the server has had a key space.
+func (e *etcd) begun() bool {
+	_, err := os.Lstat(e.begunFile())
+	return err == nil
+}
+
+// setBegun makes a note that there is a key space.
+func (e *etcd) setBegun() error {
+	if e.begun() {
+		return nil
+	}
+	if err := os.WriteFile(e.begunFile(), nil, 0o644); err != nil {
+		return err
+	}
+	return vfs.OS.SyncDir(filepath.Dir(e.root))
 }
 
 // current reads which directory is in use, and up to which zxid it was synced.
@@ -311,11 +337,7 @@ func (e *etcd) setCurrent(p *space, synced proto.Zxid) error {
 	if err := os.Rename(path+".new", path); err != nil {
 		return err
 	}
-	d, err := os.Open(e.root)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return vfs.OS.SyncDir(e.root)
 }
 
 // removeOthers removes the directories of states that are not in use.

@@ -79,7 +79,9 @@ func TestEtcdRestart(t *testing.T) {
 // TestEtcdLost takes the key space away, or puts an older one in its place: a standalone server does not go on without it.
 func TestEtcdLost(t *testing.T) {
 	for name, damage := range map[string]func(root string) error{
-		"gone": func(root string) error { return os.RemoveAll(filepath.Join(root, "0")) },
+		"gone":        func(root string) error { return os.RemoveAll(filepath.Join(root, "0")) },
+		"all gone":    os.RemoveAll,
+		"not current": func(root string) error { return os.Remove(filepath.Join(root, currentName)) },
 		"older": func(root string) error {
 			if err := os.RemoveAll(filepath.Join(root, "0")); err != nil {
 				return err
@@ -115,6 +117,10 @@ func TestEtcdLost(t *testing.T) {
 			if _, err := New(Options{Config: cfg, Log: zaptest.NewLogger(t)}); !errors.Is(err, errSpaceLost) {
 				t.Errorf("start: %v", err)
 			}
+			if err := errors.Join(os.RemoveAll(root), os.Remove(s.etcd.begunFile())); err != nil {
+				t.Fatal(err)
+			}
+			startServer(t, cfg) // with an empty key space, as the error says
 		})
 	}
 }

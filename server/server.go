@@ -314,7 +314,7 @@ func (s *Server) restoreEtcd(info storage.Restored) (lost bool, err error) {
 		s.log.Error("this server takes no part in votes until the leader has sent it its state", zap.Error(err))
 		return true, nil
 	case errors.Is(err, errSpaceLost):
-		return false, fmt.Errorf("%w (put a copy of %s back that is not older than the oldest log; or, to begin with an empty key space, remove it)", err, s.etcd.root)
+		return false, fmt.Errorf("%w (put a copy of %s back that is not older than the oldest log; or, to begin with an empty key space, remove it and %s)", err, s.etcd.root, s.etcd.begunFile())
 	case err != nil || s.cfg.Distributed():
 		return false, err
 	}
