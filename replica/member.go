@@ -88,6 +88,7 @@ type Member struct {
 
 	extensions map[proto.ServerID]proto.Extensions // of servers that this one has had a link with
 	handing    *Call                               // of a leader that hands over
+	urls       map[proto.ServerID]string           // of other servers' etcd APIs, as far as they have told this one
 	readers    []reader                            // of the etcd key space, on a leader, in the order of their tickets
 
 	controls []zab.Write // under way, that are no transactions, in order
@@ -162,7 +163,7 @@ func NewMember(o MemberOptions, r *Replica, d Disk) *Member {
 	return &Member{
 		o: o, r: r, log: d.Log, accepted: d.AcceptedEpoch, current: d.CurrentEpoch, lost: d.Lost,
 		committed: o.Committed, lastSeen: o.LastSeen, owners: map[proto.ServerID]session.Owner{},
-		extensions: map[proto.ServerID]proto.Extensions{},
+		extensions: map[proto.ServerID]proto.Extensions{}, urls: map[proto.ServerID]string{},
 		el: election.New(election.Options{
 			ID: o.ID, Committed: o.Committed, LastSeen: o.LastSeen, Reconfig: o.Reconfig,
 			MinNotification: o.MinNotification, MaxNotification: o.MaxNotification,
@@ -237,8 +238,13 @@ func (m *Member) Advance(now Clock) {
 // patience is how long an election may take before reads are served without a leader.
 func (m *Member) patience() proto.Millis { return max(2000, m.o.Timing.Tick) }
 
-// Tick lets sessions expire and nodes be reaped, as far as that is this server's business.
-func (m *Member) Tick() { m.r.Tick() }
+// Tick lets sessions expire and nodes be reaped, as far as that is this server's business. A leader that hands over cannot promise any more
+// that a session which it takes for expired is closed.
+func (m *Member) Tick() {
+	if m.leader == nil || !m.leader.HandingOver() {
+		m.r.Tick()
+	}
+}
 
 // Notified takes a notification. The error is for the log.
 func (m *Member) Notified(from proto.ServerID, n *proto.Notification) error {

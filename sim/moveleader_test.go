@@ -13,7 +13,7 @@ import (
 	"zebu/replica"
 )
 
-var movesFlag = flag.Uint64("sim.moves", 60, "run so many seeds in which the leader is moved besides")
+var movesFlag = flag.Uint64("sim.moves", 20, "run so many seeds in which the leader is moved besides")
 
 // mover moves the leader now and then, and puts keys of its own meanwhile, of each of which it remembers what it was told.
 type mover struct {
@@ -131,7 +131,7 @@ func TestMoveLeader(t *testing.T) {
 
 // TestMoveLeaderUnderFaults moves the leader in ensembles to which everything else happens too.
 func TestMoveLeaderUnderFaults(t *testing.T) {
-	first, last := uint64(1), *movesFlag
+	first, last := *fromFlag, *fromFlag+*movesFlag-1
 	if *seedFlag != 0 {
 		first, last = *seedFlag, *seedFlag
 	}
