@@ -32,7 +32,8 @@ type Lessor struct {
 type timedLease struct {
 	id         LeaseID
 	ttl        int64 // seconds
-	remaining  int64 // at the last checkpoint, seconds; 0 if none
+	remaining  int64 // at the last checkpoint, be it only proposed, seconds; 0 if none
+	clearing   bool  // it is proposed that there be none
 	ends       proto.Millis
 	report     proto.Millis // when to report it expired
 	checkpoint proto.Millis // when to checkpoint it
@@ -83,8 +84,11 @@ func (l *Lessor) until(now proto.Millis, t *timedLease, ends proto.Millis) {
 	}
 }
 
-// Granted tells of a lease that was granted.
+// Granted tells of a lease that was granted. One that is known stays as it is.
 func (l *Lessor) Granted(now proto.Millis, id LeaseID, ttl int64) {
+	if l.leases[id] != nil {
+		return
+	}
 	t := &timedLease{id: id, ttl: ttl, place: [2]int{-1, -1}}
 	l.leases[id] = t
 	l.until(now, t, now+t.span())
@@ -106,6 +110,9 @@ func (l *Lessor) Checkpointed(now proto.Millis, id LeaseID, remaining int64) {
 		return
 	}
 	t.remaining = remaining
+	if remaining == 0 {
+		t.clearing = false
+	}
 	if t.span() > CheckpointInterval {
 		t.checkpoint = now + CheckpointInterval
 		l.nextCps.set(t)
@@ -120,7 +127,8 @@ const (
 	Renewed   Renewal = iota
 	Missing           // there is none, or no more: TTL 0 for the client
 	Expired           // it is about to be revoked and cannot be revived: ask again when the revocation is applied
-	Unchecked         // its checkpoint must be cleared first: propose Remaining_TTL 0 for it, and ask again then
+	Unchecked         // its checkpoint must be cleared first: propose Remaining_TTL 0 for it, and ask again when that is applied
+	Clearing          // that is proposed already: ask again when it is applied
 )
 
 // Renew is a keepalive: the lease gets its full TTL again, which is returned in seconds.
@@ -131,7 +139,10 @@ func (l *Lessor) Renew(now proto.Millis, id LeaseID) (int64, Renewal) {
 		return 0, Missing
 	case t.ends <= now:
 		return 0, Expired
+	case t.clearing:
+		return 0, Clearing
 	case t.remaining > 0:
+		t.clearing = true
 		return 0, Unchecked
 	}
 	l.until(now, t, now+t.span())
@@ -159,12 +170,14 @@ func (l *Lessor) Expired(now proto.Millis, limit int) (ids []LeaseID) {
 	return ids
 }
 
-// Checkpoints returns up to limit leases of which it is time to put into the log what remains.
+// Checkpoints returns up to limit leases of which it is time to put into the log what remains. The caller proposes that: a renewal
+// from now on comes after it.
 func (l *Lessor) Checkpoints(now proto.Millis, limit int) (list []*pb.LeaseCheckpoint) {
 	for len(list) < limit && len(l.nextCps.list) > 0 && l.nextCps.list[0].checkpoint <= now {
 		t := l.nextCps.list[0]
 		l.nextCps.drop(t)
-		if left := int64((t.ends - now + 999) / 1000); t.ends > now && left < t.ttl {
+		if left := int64((t.ends - now + 999) / 1000); t.ends > now && left < t.ttl && !t.clearing {
+			t.remaining = left
 			list = append(list, &pb.LeaseCheckpoint{ID: int64(t.id), Remaining_TTL: left})
 		}
 	}

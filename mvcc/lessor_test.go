@@ -93,3 +93,35 @@ func TestLessorSpread(t *testing.T) {
 		}
 	}
 }
+
+// TestLessorClears keeps leases alive while what remains of them is on its way through the log: what is there in the end must not
+// be less than what the client was told.
+func TestLessorClears(t *testing.T) {
+	l := NewLessor(0, []Lease{{ID: 1, TTL: 3600}}, 0)
+	now := CheckpointInterval
+	if got := l.Checkpoints(now, 10); len(got) != 1 {
+		t.Fatal(got)
+	}
+	renew := func(want Renewal) {
+		t.Helper()
+		if ttl, r := l.Renew(now, 1); r != want || (ttl == 3600) != (want == Renewed) {
+			t.Errorf("%d, %v, want %v", ttl, r, want)
+		}
+	}
+	renew(Unchecked) // the checkpoint is not applied yet, but comes first
+	renew(Clearing)
+	l.Checkpointed(now, 1, 3300)
+	renew(Clearing)
+	now += CheckpointInterval
+	if got := l.Checkpoints(now, 10); got != nil { // it would come behind
+		t.Error(got)
+	}
+	l.Checkpointed(now, 1, 0)
+	renew(Renewed)
+	l.Granted(now, 1, 5) // as if it did not exist
+	renew(Renewed)
+	now += CheckpointInterval
+	if got := l.Checkpoints(now, 10); len(got) != 1 || got[0].Remaining_TTL != 3300 {
+		t.Error(got)
+	}
+}

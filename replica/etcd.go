@@ -2,6 +2,7 @@ package replica
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
@@ -37,10 +38,10 @@ type keyspace struct {
 	asked      []*Call // to be answered by a transaction, in the order of their cxids
 	asks       []ask   // the leader has been asked
 	lastAsk    int64
-	pointAsk   int64   // the question for a read point that is under way, 0 if none is
-	readers    []*Call // the leader is to be asked for a read point
-	reached    []*Call // wait until a zxid is applied
-	renewing   []*Call // wait for a revocation or a checkpoint
+	pointAsk   int64                    // the question for a read point that is under way, 0 if none is
+	readers    []*Call                  // the leader is to be asked for a read point
+	reached    []*Call                  // wait until a zxid is applied
+	renewing   map[mvcc.LeaseID][]*Call // wait for a revocation or a checkpoint of their lease
 	done       []*Call
 	replies    []*Call     // done too, for other servers
 	result     mvcc.Result // of the transaction just applied
@@ -114,6 +115,7 @@ func (r *Replica) serveEtcd() error {
 		return err
 	}
 	k.session, k.cxid, k.passedOn = r.ids.Next(), 0, false
+	k.retireRenewals()
 	if r.role == leading {
 		k.lessor = mvcc.NewLessor(r.now.Mono, k.store.Leases(), leaseGrace*r.opt.Tick)
 	}
@@ -139,13 +141,24 @@ func (r *Replica) retireEtcd() {
 			k.finish(c, mvcc.ErrFenced)
 		}
 	}
-	for _, list := range [][]*Call{k.readers, k.reached, k.renewing} {
+	for _, list := range [][]*Call{k.readers, k.reached} {
 		for _, c := range list {
 			k.finish(c, mvcc.ErrFenced)
 		}
 	}
-	k.asked, k.asks, k.readers, k.reached, k.renewing = nil, nil, nil, nil, nil
+	k.retireRenewals()
+	k.asked, k.asks, k.readers, k.reached = nil, nil, nil, nil
 	k.session, k.lessor, k.pointAsk = 0, nil, 0
+}
+
+// retireRenewals ends the keepalives that wait for what a lessor has had proposed.
+func (k *keyspace) retireRenewals() {
+	for _, id := range slices.Sorted(maps.Keys(k.renewing)) {
+		for _, c := range k.renewing[id] {
+			k.finish(c, mvcc.ErrFenced)
+		}
+	}
+	k.renewing = map[mvcc.LeaseID][]*Call{}
 }
 
 // stepEtcd applies an etcd transaction, or keeps it until it is known to be committed. Every other transaction only
@@ -174,7 +187,7 @@ func (r *Replica) stepEtcd(hdr *proto.TxnHeader, record []byte) error {
 	if err := r.publish(&k.result); err != nil {
 		return fmt.Errorf("apply %v: %w", hdr.Zxid, err)
 	}
-	if k.lessor != nil && k.result.Err == nil {
+	if k.lessor != nil {
 		return r.tellLessor(record)
 	}
 	return nil
@@ -191,22 +204,40 @@ func (r *Replica) tellLessor(record []byte) error {
 	if err != nil {
 		return err
 	}
+	k := &r.kv
 	switch q := rec.Request.(type) {
 	case *pb.LeaseGrantRequest:
-		r.kv.lessor.Granted(r.now.Mono, mvcc.LeaseID(q.ID), q.TTL)
+		if _, granted := k.store.Lease(mvcc.LeaseID(q.ID)); granted { // even if the answer is that there is no more space
+			k.lessor.Granted(r.now.Mono, mvcc.LeaseID(q.ID), q.TTL)
+		}
 	case *pb.LeaseRevokeRequest:
-		r.kv.lessor.Revoked(mvcc.LeaseID(q.ID))
+		if k.result.Err == nil {
+			k.lessor.Revoked(mvcc.LeaseID(q.ID))
+			r.renewAgain(mvcc.LeaseID(q.ID))
+		}
 	case *pb.LeaseCheckpointRequest:
+		if k.result.Err != nil {
+			break
+		}
 		for _, c := range q.Checkpoints {
-			r.kv.lessor.Checkpointed(r.now.Mono, mvcc.LeaseID(c.ID), c.Remaining_TTL)
+			k.lessor.Checkpointed(r.now.Mono, mvcc.LeaseID(c.ID), c.Remaining_TTL)
+			r.renewAgain(mvcc.LeaseID(c.ID))
 		}
 	}
-	waiting := r.kv.renewing
-	r.kv.renewing = nil
-	for _, c := range waiting {
-		r.renewLease(c)
-	}
 	return nil
+}
+
+// renewAgain goes on with the keepalives that have waited for something to be applied to a lease. Nothing may be proposed here, where
+// transactions are applied; nor need it be, for what they wait for is proposed already.
+func (r *Replica) renewAgain(id mvcc.LeaseID) {
+	k := &r.kv
+	waiting := k.renewing[id]
+	delete(k.renewing, id)
+	for _, c := range waiting {
+		if r.renewLease(c) == mvcc.Unchecked {
+			k.finish(c, mvcc.ErrFenced)
+		}
+	}
 }
 
 // The most that one tick proposes.

@@ -91,7 +91,7 @@ func (r *Replica) Call(c *Call) {
 	case c.Kind == ReadPoint: // of a standalone server: nothing is acknowledged before it is applied
 		k.finish(c, nil)
 	case c.Kind == Renew:
-		r.renewLease(c)
+		r.keepAlive(c)
 	default:
 		c.Value = k.lessor.Remaining(r.now.Mono, c.Lease)
 		k.finish(c, nil)
@@ -142,25 +142,27 @@ func (r *Replica) answerCall(hdr *proto.TxnHeader) {
 	}
 }
 
-// renewLease is a keepalive, as the leader answers it.
-func (r *Replica) renewLease(c *Call) {
-	k := &r.kv
-	ttl, outcome := k.lessor.Renew(r.now.Mono, c.Lease)
-	switch outcome {
-	case mvcc.Expired:
-		k.renewing = append(k.renewing, c)
-	case mvcc.Unchecked:
-		r.clearCheckpoint(c.Lease)
-		k.renewing = append(k.renewing, c)
-	default:
-		c.Value = ttl
-		k.finish(c, nil)
+// keepAlive is a keepalive, as the leader takes it. If it has to, it proposes to forget what remained of the lease, so that no later
+// leader counts from there.
+func (r *Replica) keepAlive(c *Call) {
+	if r.renewLease(c) == mvcc.Unchecked {
+		r.kv.renewing[c.Lease] = append(r.kv.renewing[c.Lease], c)
+		r.proposeEtcd(&pb.LeaseCheckpointRequest{Checkpoints: []*pb.LeaseCheckpoint{{ID: int64(c.Lease)}}})
 	}
 }
 
-// clearCheckpoint proposes to forget what remained of a lease, so that no later leader counts from there.
-func (r *Replica) clearCheckpoint(id mvcc.LeaseID) {
-	r.proposeEtcd(&pb.LeaseCheckpointRequest{Checkpoints: []*pb.LeaseCheckpoint{{ID: int64(id)}}})
+// renewLease answers a keepalive, or has it wait for what is proposed already. It does neither if a checkpoint has to be cleared first.
+func (r *Replica) renewLease(c *Call) mvcc.Renewal {
+	k := &r.kv
+	ttl, outcome := k.lessor.Renew(r.now.Mono, c.Lease)
+	switch outcome {
+	case mvcc.Renewed, mvcc.Missing:
+		c.Value = ttl
+		k.finish(c, nil)
+	case mvcc.Expired, mvcc.Clearing:
+		k.renewing[c.Lease] = append(k.renewing[c.Lease], c)
+	}
+	return outcome
 }
 
 // inquire asks the leader.

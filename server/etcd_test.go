@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -168,5 +169,51 @@ func TestEtcdWatch(t *testing.T) {
 				next++
 			}
 		}
+	}
+}
+
+// TestEtcdRenewTogether keeps long leases alive, all at once, of which the log has how much is left.
+func TestEtcdRenewTogether(t *testing.T) {
+	cfg := etcdConfig(t)
+	s, stop := startServer(t, cfg)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	const n = 50
+	check := &pb.LeaseCheckpointRequest{}
+	for i := range int64(n) {
+		res, err := s.Propose(ctx, mvcc.NewRecord(&pb.LeaseGrantRequest{ID: i + 1, TTL: 1000}))
+		if err = errors.Join(err, res.Err); err != nil {
+			t.Fatal(err)
+		}
+		check.Checkpoints = append(check.Checkpoints, &pb.LeaseCheckpoint{ID: i + 1, Remaining_TTL: 500})
+	}
+	if _, err := s.Propose(ctx, mvcc.NewRecord(check)); err != nil {
+		t.Fatal(err)
+	}
+	var renewals sync.WaitGroup
+	for i := range mvcc.LeaseID(n) {
+		renewals.Go(func() {
+			if ttl, err := s.Renew(ctx, i+1); ttl != 1000 || err != nil {
+				t.Errorf("lease %d: %d, %v", i+1, ttl, err)
+			}
+		})
+	}
+	renewals.Wait()
+	s.Read(func(store *mvcc.Store) {
+		for _, l := range store.Leases() {
+			if l.Remaining != 0 {
+				t.Errorf("%+v", l)
+			}
+		}
+	})
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	s, stop = startServer(t, cfg)
+	if got := s.etcdDump(t); got != "revision 1, 50 leases" {
+		t.Error(got)
+	}
+	if err := stop(); err != nil {
+		t.Error(err)
 	}
 }
