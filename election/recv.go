@@ -33,8 +33,12 @@ func (e *Election) Recv(now proto.Millis, from proto.ServerID, n *proto.Notifica
 		if n.State == proto.Looking && n.Round < e.round && e.voters.Has(e.id) {
 			e.answer(now, from, n, e.vote)
 		}
-		if e.voters.Has(n.Leader) {
+		switch {
+		case e.voters.Has(n.Leader):
 			e.count(now, ballot{Vote: v, from: from, state: n.State, version: n.Version})
+		case n.State == proto.Looking && n.Leader == proto.NoServer && n.Round > e.round && e.voters.Has(e.id) && e.takesPart():
+			e.goOver(now, v) // else the voice of a voter that waits for a candidate would never be heard here
+			e.consider(now)
 		}
 	}
 	return err
@@ -127,18 +131,23 @@ func (e *Election) countLooking(now proto.Millis, b ballot) {
 		return
 	}
 	if b.Round > e.round && !mutant.On(mutant.RoundNotTakenOver) {
-		e.round = b.Round
-		e.received.clear()
-		best := e.initial(now)
-		if e.better(now, b.Vote, best) {
-			best = b.Vote
-		}
-		e.propose(now, best)
+		e.goOver(now, b.Vote)
 	} else if e.better(now, b.Vote, e.vote) {
 		e.propose(now, b.Vote)
 	}
 	e.received.put(b)
 	e.consider(now)
+}
+
+// goOver goes over to a later round, in which another server has named its candidate, or none.
+func (e *Election) goOver(now proto.Millis, v Vote) {
+	e.round = v.Round
+	e.received.clear()
+	best := e.initial(now)
+	if e.better(now, v, best) {
+		best = v
+	}
+	e.propose(now, best)
 }
 
 // better says whether a may take the place of b.
