@@ -38,6 +38,7 @@ func (s *clusterServer) MemberList(ctx context.Context, r *pb.MemberListRequest)
 		if err := s.readPoint(ctx); err != nil {
 			return nil, err
 		}
+		s.locate(ctx)
 	}
 	if err := s.permit(ctx, r); err != nil {
 		return nil, err
@@ -185,18 +186,28 @@ func (s *clusterServer) members(config *quorum.Config) []*pb.Member {
 
 func name(id proto.ServerID) string { return "server." + strconv.FormatInt(int64(id), 10) }
 
+// locate asks where the members' gateways are. What was known before is good enough if there is no answer.
+func (s *clusterServer) locate(ctx context.Context) {
+	if s.ClientURLs == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.RequestTimeout)
+	defer cancel()
+	if urls, err := s.ClientURLs(ctx); err == nil {
+		s.mu.Lock()
+		s.urls = urls
+		s.mu.Unlock()
+	}
+}
+
 // clientURLs tells where a member's gateway is reached, or this server's for nil.
 func (s *clusterServer) clientURLs(m *quorum.Member) []string {
 	own := m == nil || MemberID(m.ID) == s.member
-	if s.ClientURLs != nil {
-		id := serverID(s.member)
-		if !own {
-			id = m.ID
-		}
-		return s.ClientURLs(id)
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if m != nil && s.urls[m.ID] != "" {
+		return []string{s.urls[m.ID]}
+	}
 	var list []string
 	for _, p := range s.ports {
 		host, port, err := net.SplitHostPort(p.Addr().String())

@@ -56,9 +56,9 @@ type Options struct {
 	Authenticator Authenticator // nil: there are no users, all is permitted
 	SnapshotFile  SnapshotFile  // nil: no snapshots
 	TLS           *TLSOptions   // nil: plain text
-	// ClientURLs tells where a member's gateway is reached, for MemberList; nil: at the member's own host, on the
-	// port of this server's.
-	ClientURLs func(proto.ServerID) []string
+	// ClientURLs asks where the members' gateways are reached, for MemberList. A member that is not in the answer is said to be at its own
+	// host, on the port of this server's; all are if it is nil.
+	ClientURLs func(context.Context) (map[proto.ServerID]string, error)
 
 	MaxRequestBytes      int    // of a request that is to be replicated
 	MaxTxnOps            int    // operations of a transaction
@@ -106,6 +106,7 @@ type Server struct {
 	done  sync.WaitGroup
 
 	mu    sync.Mutex
+	urls  map[proto.ServerID]string // as last asked for
 	ports []*splitter
 	ended bool
 }

@@ -32,6 +32,7 @@ import (
 	"zebu/gateway"
 	"zebu/gateway/gatewaytest"
 	"zebu/mvcc"
+	zebu "zebu/proto"
 	"zebu/quorum"
 )
 
@@ -199,6 +200,27 @@ func TestSnapshot(t *testing.T) {
 	none := start(t, gatewaytest.Options{}, gateway.Options{})
 	if _, err := readAll(must[io.ReadCloser](t)(none.client(t).Snapshot(ctx))); status.Code(err) != codes.Unimplemented {
 		t.Errorf("without a writer: %v", err)
+	}
+}
+
+// TestMemberURLs has some of the members told of, and then nobody to ask.
+func TestMemberURLs(t *testing.T) {
+	config := must[*quorum.Config](t)(quorum.ParseConfig("server.1=10.0.0.1:2888:3888;2181\nserver.2=10.0.0.2:2888:3888;2181\nserver.3=10.0.0.3:2888:3888;2181\nversion=0"))
+	var failure error
+	ask := func(context.Context) (map[zebu.ServerID]string, error) {
+		return map[zebu.ServerID]string{1: "https://one:1", 2: "http://two:2"}, failure
+	}
+	s := start(t, gatewaytest.Options{Config: config}, gateway.Options{ClientURLs: ask})
+	c, ctx := s.client(t), soon(t)
+	_, port, _ := net.SplitHostPort(s.addr)
+	for _, failure = range []error{nil, rpctypes.ErrGRPCNoLeader} {
+		var got []string
+		for _, m := range must[*clientv3.MemberListResponse](t)(c.MemberList(ctx)).Members {
+			got = append(got, m.ClientURLs...)
+		}
+		if want := []string{"https://one:1", "http://two:2", "http://10.0.0.3:" + port}; !slices.Equal(got, want) {
+			t.Errorf("%v: %q", failure, got)
+		}
 	}
 }
 

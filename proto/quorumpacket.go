@@ -93,17 +93,25 @@ type Ask struct {
 	Kind  int32 // the asking package's
 	ID    int64 // the learner's, repeated by the answer
 	Value int64 // what the question is about, or the answer
+	Text  string
 }
 
 // Append appends the encoded question.
 func (a Ask) Append(b []byte) []byte {
-	return AppendInt64(AppendInt64(AppendInt32(b, a.Kind), a.ID), a.Value)
+	b = AppendInt64(AppendInt64(AppendInt32(b, a.Kind), a.ID), a.Value)
+	if a.Text != "" {
+		b = AppendStr(b, a.Text)
+	}
+	return b
 }
 
 // DecodeAsk reads the data of a [PacketAsk].
 func DecodeAsk(data []byte) (Ask, error) {
 	d := NewDecoder(data)
-	a := Ask{d.Int32(), d.Int64(), d.Int64()}
+	a := Ask{Kind: d.Int32(), ID: d.Int64(), Value: d.Int64()}
+	if d.Err() == nil && d.Remaining() > 0 {
+		a.Text = d.Str()
+	}
 	return a, d.Err()
 }
 

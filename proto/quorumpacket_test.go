@@ -31,6 +31,19 @@ func TestPacketData(t *testing.T) {
 	}
 }
 
+// TestAsk has questions with and without a text.
+func TestAsk(t *testing.T) {
+	for _, a := range []Ask{{Kind: 2, ID: 7, Value: -1}, {Kind: 7, ID: 8, Text: "1 http://h:2379\n"}} {
+		data := a.Append(nil)
+		if got, err := DecodeAsk(data); err != nil || got != a {
+			t.Errorf("%v, %v, not %v", got, err, a)
+		}
+		if _, err := DecodeAsk(data[:len(data)-1]); err == nil {
+			t.Errorf("%v is read though its end is missing", a)
+		}
+	}
+}
+
 // TestLearnerInfoForms reads what ZooKeeper 3.3, 3.4 and 3.5 send.
 func TestLearnerInfoForms(t *testing.T) {
 	full := LearnerInfo{ServerID: 2, ProtocolVersion: QuorumProtocolVersion, ConfigVersion: 7}

@@ -32,6 +32,7 @@ type keyspace struct {
 	lessor  *mvcc.Lessor      // the leader's
 	compact *mvcc.AutoCompact // nil if nobody asked for it
 
+	url        string          // where this server's etcd API is reached, "" if nobody has said
 	session    proto.SessionID // stands for this server in transactions that it asked for; 0 while it does not serve
 	cxid       int32
 	passedOn   bool    // the leader has handed over: what is not answered was not proposed

@@ -22,6 +22,7 @@ const (
 	Remaining                       // how long a lease has left
 	Reconfigure                     // another configuration of the ensemble
 	HandOver                        // another leader; for [Member.Call] of the leader. The answer comes when this one's role ends
+	ClientURLs                      // where the etcd APIs of all servers are reached; for [Member.Call]
 )
 
 // Call is something that the etcd API asks of the ensemble. It is handed to [Member.Call], or to [Replica.Call] of a standalone
@@ -38,6 +39,7 @@ type Call struct {
 	Result mvcc.Result   // of Propose
 	Value  int64         // of Renew the lease's TTL in seconds, 0 without one; of Remaining seconds, -1 without one
 	Config string        // of Reconfigure: the new configuration
+	URLs   string        // of ClientURLs: for each server that has told of its own a line, with its id, a space, and that
 	Err    error         // there is no answer, or the mutation was not proposed
 	Code   proto.ErrCode // of Reconfigure
 
@@ -171,6 +173,9 @@ func (r *Replica) inquire(kind CallKind, value int64, calls []*Call) {
 	k.lastAsk++
 	k.asks = append(k.asks, ask{k.lastAsk, calls})
 	a := proto.Ask{Kind: int32(kind), ID: k.lastAsk, Value: value}
+	if kind == ClientURLs {
+		a.Text = k.url
+	}
 	r.upstream.packets = append(r.upstream.packets, proto.QuorumPacket{Type: proto.PacketAsk, Zxid: -1, Data: a.Append(nil)})
 }
 
@@ -200,7 +205,7 @@ func (r *Replica) answered(a proto.Ask) {
 				r.reach(c, proto.Zxid(a.Value))
 				continue
 			}
-			c.Value = a.Value
+			c.Value, c.URLs = a.Value, a.Text
 			k.finish(c, nil)
 		}
 		return
@@ -246,6 +251,9 @@ func (m *Member) Call(c *Call) {
 		m.r.Call(c)
 	case m.r.role == learning && m.extensions[m.leaderID]&proto.ExtEtcd == 0:
 		m.r.kv.finish(c, mvcc.ErrForeign)
+	case c.Kind == ClientURLs && m.r.role == leading:
+		c.URLs = m.clientURLs()
+		m.r.kv.finish(c, nil)
 	case c.Kind == ReadPoint && m.r.role == leading:
 		m.readers = append(m.readers, reader{m.leader.Confirm(), c})
 	default:
@@ -296,6 +304,10 @@ func (m *Member) asked(from proto.ServerID, data []byte) error {
 	}
 	c := &Call{Kind: CallKind(a.Kind), Lease: mvcc.LeaseID(a.Value), Handle: inquirer{from, a}}
 	switch c.Kind {
+	case ClientURLs:
+		m.urls[from] = a.Text
+		m.Call(c)
+		return nil
 	case ReadPoint, Renew, Remaining:
 		m.Call(c)
 		return nil
@@ -324,7 +336,7 @@ func (m *Member) answerAsks() {
 		if _, linked := m.owners[q.from]; m.leader == nil || !linked || c.Err != nil {
 			continue
 		}
-		q.ask.Value = c.Value
+		q.ask.Value, q.ask.Text = c.Value, c.URLs
 		m.leader.Send(q.from, proto.QuorumPacket{Type: proto.PacketAsk, Zxid: -1, Data: q.ask.Append(nil)})
 	}
 	k.replies = nil

@@ -268,7 +268,9 @@ func (m *Member) beginService() error {
 		return m.r.readOnlyService()
 	}
 	if m.leader == nil {
-		return m.r.learn(proto.MakeZxid(m.learner.Epoch(), 0))
+		err := m.r.learn(proto.MakeZxid(m.learner.Epoch(), 0))
+		m.tellClientURL()
+		return err
 	}
 	m.closing = m.r.orphans()
 	return m.r.lead(m.leader.NextZxid() - 1)

@@ -193,6 +193,22 @@ func (s *Server) Status() status.Etcd {
 	return st
 }
 
+// SetEtcdURL says where the etcd API is reached, before [Server.Run].
+func (s *Server) SetEtcdURL(url string) {
+	if s.loop.e != nil {
+		s.loop.e.m.SetClientURL(url)
+	}
+}
+
+// EtcdURLs asks the leader where the etcd APIs of all servers are reached that have told it of that.
+func (s *Server) EtcdURLs(ctx context.Context) (map[proto.ServerID]string, error) {
+	if s.loop.e == nil {
+		return nil, nil
+	}
+	c, err := s.call(ctx, replica.Call{Kind: replica.ClientURLs})
+	return replica.ParseClientURLs(c.URLs), err
+}
+
 // Reconfigure asks for another configuration of the ensemble, in the words of ZooKeeper's reconfig, and returns it.
 func (s *Server) Reconfigure(ctx context.Context, joining, leaving string) (string, error) {
 	if s.loop.e == nil {

@@ -3,16 +3,21 @@
 package main
 
 import (
+	"context"
 	"errors"
+	"net"
 	"os"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strconv"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/go-zookeeper/zk"
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/zap"
 )
 
 // TestEnsemble runs the program with real servers: a leader is found, writes outlive it, Ctrl-C leaves nothing running.
@@ -59,6 +64,7 @@ func TestEnsemble(t *testing.T) {
 		r.await(t, `(?m)^`+regexp.QuoteMeta(l.address(id))+` +[0-9-]+ +`+role+` +1 +0x1[0-9a-f]{8} `)
 	}
 
+	findAll(t, l, l.etcdPort(2), "at first")
 	r.command("kill leader")
 	r.await(t, "server "+leader+"  down: killed. ")
 	if next := r.await(t, `server ([123])  leader of epoch`)[1]; next == leader {
@@ -82,6 +88,7 @@ func TestEnsemble(t *testing.T) {
 	}
 	late.Close()
 	c.Close()
+	findAll(t, l, l.etcdPort(id), "at the one that was killed")
 
 	r.stop()
 	stopped = true
@@ -104,6 +111,42 @@ func TestEnsemble(t *testing.T) {
 	}
 	if t.Failed() {
 		t.Log(r.text)
+	}
+}
+
+// findAll has an etcd client that knows one server ask it for the others, each of which has a port of its own.
+func findAll(t *testing.T, l *layout, port int, when string) {
+	t.Helper()
+	c, err := clientv3.New(clientv3.Config{Endpoints: []string{net.JoinHostPort(loopback, strconv.Itoa(port))}, Logger: zap.NewNop()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	var want []string
+	for id := 1; id <= l.size(); id++ {
+		want = append(want, "http://"+net.JoinHostPort(loopback, strconv.Itoa(l.etcdPort(id))))
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	for {
+		var got []string
+		list, err := c.MemberList(ctx)
+		if err == nil {
+			for _, m := range list.Members {
+				got = append(got, m.ClientURLs...)
+			}
+			err = c.Sync(ctx)
+		}
+		// The client leaves learners out.
+		if err == nil && slices.Equal(got, want) && len(c.Endpoints()) == l.voters {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			t.Errorf("%s: endpoints %q, %v", when, got, err)
+			return
+		case <-time.After(50 * time.Millisecond): // a server that has just come is about to tell the leader
+		}
 	}
 }
 

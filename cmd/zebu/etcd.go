@@ -63,7 +63,7 @@ func (l launch) openEtcd(s *server.Server, keeper *auth.Keeper) (*etcdAPI, error
 		return nil, fmt.Errorf("the etcd API's port: %w (etcd.clientPort says where)", err)
 	}
 	options := gateway.Options{
-		Node: node, TLS: l.etcdTLS(), Log: l.log.Named("etcd"), Authenticator: keeper.Authenticator(node), MaxRequestBytes: c.MaxRequest, MaxTxnOps: c.MaxTxnOps,
+		Node: node, TLS: l.etcdTLS(), ClientURLs: s.EtcdURLs, Log: l.log.Named("etcd"), Authenticator: keeper.Authenticator(node), MaxRequestBytes: c.MaxRequest, MaxTxnOps: c.MaxTxnOps,
 		SnapshotFile: func(w io.Writer, v mvcc.View) error { return etcdfile.Write(w, v, l.cfg.DataDir, nil) },
 	}
 	g, err := gateway.New(options)
@@ -71,7 +71,30 @@ func (l launch) openEtcd(s *server.Server, keeper *auth.Keeper) (*etcdAPI, error
 		_ = ln.Close()
 		return nil, fmt.Errorf("etcd API: %w", err)
 	}
+	s.SetEtcdURL(l.etcdURL(ln.Addr()))
 	return &etcdAPI{g, ln}, nil
+}
+
+// etcdURL is where other machines reach the etcd API that listens at addr: at the host that is configured, or, if that is all addresses, at the one
+// by which the other servers know this one.
+func (l launch) etcdURL(addr net.Addr) string {
+	host := l.cfg.Etcd.Addr.Host
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+		m := l.cfg.Quorum.Config.Member(l.cfg.Quorum.ServerID)
+		if m == nil || len(m.Addrs) == 0 {
+			return ""
+		}
+		host = m.Addrs[0].Host
+	}
+	scheme := "http"
+	if l.cfg.Etcd.CertFile != "" {
+		scheme = "https"
+	}
+	_, port, err := net.SplitHostPort(addr.String())
+	if err != nil {
+		return ""
+	}
+	return scheme + "://" + net.JoinHostPort(host, port)
 }
 
 // etcdTLS is nil if the port is to speak plain text.
