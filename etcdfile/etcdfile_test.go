@@ -131,9 +131,18 @@ func TestRoundTrip(t *testing.T) {
 		if got, err = imported(t, summed, s.Applied()); err != nil || !bytes.Equal(image(t, memory.View()), image(t, got.View())) {
 			t.Error(err)
 		}
+		if got, err := CheckSum(summed); err != nil || got != sum {
+			t.Errorf("check sum %x (%v), and it is %x", got, err, sum)
+		}
+		if _, err := CheckSum(path); !errors.Is(err, ErrFile) {
+			t.Errorf("without a check sum: %v", err)
+		}
 		whole[len(whole)/2] ^= 1
 		if err := os.WriteFile(summed, whole, 0o600); err != nil {
 			t.Fatal(err)
+		}
+		if _, err := CheckSum(summed); !errors.Is(err, ErrFile) {
+			t.Error(err)
 		}
 		if _, err := imported(t, summed, 1); !errors.Is(err, ErrFile) {
 			t.Error(err)

@@ -31,7 +31,7 @@ const lockTimeout = time.Second
 // at a zxid; the storage is a state once the last batch is committed. Members, term and index are left out. A check sum behind
 // the database is checked; without one mvcc.Open has to tell whether what was read is whole. Errors wrap [ErrFile], unless they are of the disk or commit's.
 func Import(path string, applied proto.Zxid, commit func(*mvcc.Batch) error) (meta mvcc.Meta, err error) {
-	size, err := check(path)
+	size, _, err := check(path)
 	if err != nil {
 		return mvcc.Meta{}, fmt.Errorf("import %s: %w", path, err)
 	}
@@ -47,33 +47,49 @@ func Import(path string, applied proto.Zxid, commit func(*mvcc.Batch) error) (me
 	return r.meta, nil
 }
 
-// check compares the check sum at the end of a file, if there is one, and returns the size of what is before it.
-func check(path string) (size int64, err error) {
+// CheckSum compares the check sum at the end of a file with the database before it, and returns it. Errors wrap [ErrFile], unless they are of the disk.
+func CheckSum(path string) (sum [sha256.Size]byte, err error) {
+	_, stored, err := check(path)
+	switch {
+	case err != nil:
+	case stored == nil:
+		err = fmt.Errorf("%w with a check sum behind it, as etcdctl snapshot save writes it", ErrFile)
+	default:
+		copy(sum[:], stored)
+	}
+	if err != nil {
+		err = fmt.Errorf("%s: %w", path, err)
+	}
+	return sum, err
+}
+
+// check compares the check sum at the end of a file, if there is one, and returns it and the size of what is before it.
+func check(path string) (size int64, sum []byte, err error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return 0, err
+		return 0, nil, err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
 	info, err := f.Stat()
 	if err != nil {
-		return 0, err
+		return 0, nil, err
 	}
 	size = info.Size()
 	if size%512 != sha256.Size {
-		return size, nil // as etcdutl tells
+		return size, nil, nil // as etcdutl tells
 	}
 	size -= sha256.Size
 	h, want := sha256.New(), make([]byte, sha256.Size)
 	if _, err := io.CopyN(h, f, size); err != nil {
-		return 0, err
+		return 0, nil, err
 	}
 	if _, err := io.ReadFull(f, want); err != nil {
-		return 0, err
+		return 0, nil, err
 	}
 	if !bytes.Equal(h.Sum(nil), want) {
-		return 0, fmt.Errorf("%w: it does not match its check sum", ErrFile)
+		return 0, nil, fmt.Errorf("%w: it does not match its check sum", ErrFile)
 	}
-	return size, nil
+	return size, want, nil
 }
 
 type reader struct {

@@ -19,9 +19,9 @@ import (
 func newDatadirCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "datadir",
-		Short: "Make data directories for other programs",
+		Short: "Make data directories for other programs, and of their data",
 	}
-	cmd.AddCommand(newForZooKeeperCommand())
+	cmd.AddCommand(newForZooKeeperCommand(), newFromEtcdCommand())
 	return cmd
 }
 
