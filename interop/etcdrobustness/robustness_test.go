@@ -33,9 +33,35 @@ type load struct {
 }
 
 var loads = []load{
-	{"etcd", traffic.EtcdPutDeleteLease, traffic.Profile{KeyValue: &traffic.KeyValueMedium, Watch: &traffic.WatchDefault, Compaction: &traffic.CompactionDefault}},
+	{"etcd", lagging{traffic.EtcdPutDeleteLease}, traffic.Profile{KeyValue: &traffic.KeyValueMedium, Watch: &traffic.WatchDefault, Compaction: &traffic.CompactionDefault}},
 	{"kubernetes", traffic.Kubernetes, traffic.Profile{KeyValue: &traffic.KeyValueMedium, Watch: &traffic.WatchDefault, Compaction: &traffic.CompactionDefault}},
 	{"puts", traffic.EtcdPut, traffic.Profile{KeyValue: &traffic.KeyValueMedium}},
+}
+
+// lagging is etcd's traffic, whose own loop panics if the server that it asks lags behind the last compaction.
+type lagging struct{ traffic.Traffic }
+
+// RunCompactLoop compacts at random revisions, some of them compacted already or still to come.
+func (lagging) RunCompactLoop(ctx context.Context, c *client.RecordingClient, p traffic.RunCompactLoopParam) {
+	for last := int64(2); ; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-p.Finish:
+			return
+		case <-time.After(p.Period):
+		}
+		bounded, cancel := context.WithTimeout(ctx, traffic.RequestTimeout)
+		status, err := c.Status(bounded, c.Endpoints()[0])
+		cancel()
+		if err != nil || status.Header.Revision+5 <= last {
+			continue
+		}
+		at := last + rand.Int64N(status.Header.Revision+5-last)
+		if _, err := c.Compact(ctx, at); err == nil {
+			last = at
+		}
+	}
 }
 
 // TestRobustness does one fault to each kind of traffic, or for ROBUSTNESS_MINUTES several faults in a row to one kind after the other.

@@ -27,7 +27,7 @@ type history struct {
 		Client                  int
 		Record, Range, Response []byte
 		Call, Return, Revision  int64
-		Compacted, Persisted    bool
+		Persisted               bool
 	}
 	Watches []struct {
 		Client    int
@@ -192,8 +192,6 @@ func (h *history) operation(i int) (*model.EtcdRequest, model.MaybeEtcdResponse,
 		return nil, none, err
 	case o.Persisted && o.Return != 0:
 		return in, model.MaybeEtcdResponse{Persisted: true}, nil
-	case o.Compacted:
-		return nil, none, nil // refused, and nothing has changed
 	case o.Return == 0:
 		return in, model.MaybeEtcdResponse{Error: "unknown"}, nil
 	}
