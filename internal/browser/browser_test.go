@@ -1,31 +1,15 @@
 package browser
 
 import (
-	"errors"
 	"net/url"
-	"os"
 	"slices"
 	"strings"
 	"testing"
-
-	"zebu/internal/peers"
 )
 
 // TestPage drives a page by mouse and keyboard, and sees what it must not do.
 func TestPage(t *testing.T) {
-	b, err := Start(t.Context())
-	var missing *peers.Missing
-	if errors.As(err, &missing) && os.Getenv("CI") == "" {
-		t.Skip(err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := b.Close(); err != nil {
-			t.Error(err)
-		}
-	}()
+	b := ForTest(t)
 	const page = `<!doctype html><title>t</title><button onclick="n=1">press</button>
 		<script>let n = 0, k = ""; onkeydown = e => { k += e.key; };</script>`
 	p, err := b.Open("data:text/html,"+url.PathEscape(page), 640, 480)

@@ -3,19 +3,16 @@ package live
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"flag"
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
 
 	"zebu/internal/browser"
-	"zebu/internal/peers"
 	"zebu/lab"
 )
 
@@ -164,14 +161,7 @@ func TestGamesAreForgotten(t *testing.T) {
 
 // TestPage plays in a browser.
 func TestPage(t *testing.T) {
-	b, err := browser.Start(t.Context())
-	var missing *peers.Missing
-	if errors.As(err, &missing) && os.Getenv("CI") == "" {
-		t.Skip(err)
-	}
-	must(t, err)
-	defer func() { must(t, b.Close()) }()
-	p, err := b.Open(serve(t).URL, 1400, 1150)
+	p, err := browser.ForTest(t).Open(serve(t).URL, 1400, 1150)
 	must(t, err)
 	must(t, p.Await(`lab.game && lab.game.diagram`, 120))
 	check := func(expression string, want any) {

@@ -2,7 +2,6 @@ package report
 
 import (
 	"encoding/json"
-	"errors"
 	"flag"
 	"os"
 	"path/filepath"
@@ -11,7 +10,6 @@ import (
 	"testing"
 
 	"zebu/internal/browser"
-	"zebu/internal/peers"
 	"zebu/lab"
 )
 
@@ -23,25 +21,6 @@ func shoot(t *testing.T, p *browser.Page, name string) {
 	if *shots != "" {
 		must(t, p.Screenshot(filepath.Join(*shots, name+".png"), false))
 	}
-}
-
-// chromium starts a browser, or leaves the test out where there is none; with CI set that is a failure.
-func chromium(t *testing.T) *browser.Browser {
-	t.Helper()
-	b, err := browser.Start(t.Context())
-	var missing *peers.Missing
-	if errors.As(err, &missing) && os.Getenv("CI") == "" {
-		t.Skip(err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := b.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return b
 }
 
 // must fails the test on an error.
@@ -77,7 +56,7 @@ func check[T any](t *testing.T, p *browser.Page, expression string, want T) {
 
 // TestPage opens a report in a browser and uses it.
 func TestPage(t *testing.T) {
-	b := chromium(t)
+	b := browser.ForTest(t)
 	runs, series := sample()
 	p := open(t, b, runs, series)
 	check(t, p, `document.querySelectorAll("figure .needs-script").length`, 0)
