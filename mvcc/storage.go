@@ -37,8 +37,9 @@ type Op struct {
 // part, which ends with the record of Meta, last. Of operations that are no new changes, and so may not be split off, there are
 // some thousands at most.
 type Batch struct {
-	Ops  []Op // the last is the record of Meta
-	Meta Meta
+	Ops   []Op // the last is the record of Meta
+	Meta  Meta
+	Bytes int // of keys and values, as a measure of memory
 
 	stored []Revision // changes that the storage answers for once the batch is committed
 }

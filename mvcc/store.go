@@ -102,13 +102,13 @@ func (s *Store) Advance(z proto.Zxid) {
 	}
 }
 
-// Untaken is the number of writes since the last Take.
-func (s *Store) Untaken() int {
-	n := len(s.batch.Ops)
+// Untaken is the number of writes since the last Take, and the bytes of their keys and values.
+func (s *Store) Untaken() (n, bytes int) {
+	n, bytes = len(s.batch.Ops), s.batch.Bytes
 	for _, b := range s.sealed {
-		n += len(b.Ops)
+		n, bytes = n+len(b.Ops), bytes+b.Bytes
 	}
-	return n
+	return n, bytes
 }
 
 // Take hands out what changed since the last call as a batch to commit, nil if nothing did. It is called until there is none: what is too
@@ -221,11 +221,16 @@ func (s *Store) PrevKV(key []byte, rev int64) (*mvccpb.KeyValue, error) {
 
 // set and remove write records that are not changes of keys.
 func (s *Store) set(key, value []byte) {
-	s.batch.Ops = append(s.batch.Ops, Op{Key: key, Value: value})
+	s.write(Op{Key: key, Value: value})
 	s.late++
 }
 
 func (s *Store) remove(key []byte) {
-	s.batch.Ops = append(s.batch.Ops, Op{Key: key, Delete: true})
+	s.write(Op{Key: key, Delete: true})
 	s.late++
+}
+
+func (s *Store) write(op Op) {
+	s.batch.Ops = append(s.batch.Ops, op)
+	s.batch.Bytes += len(op.Key) + len(op.Value)
 }

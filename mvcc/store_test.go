@@ -294,8 +294,8 @@ func TestBatchesAreBounded(t *testing.T) {
 	for i := range int64(n) {
 		s.do(&pb.LeaseGrantRequest{ID: i + 1, TTL: 10}, nil)
 	}
-	if s.Untaken() < n {
-		t.Errorf("%d untaken", s.Untaken())
+	if got, bytes := s.Untaken(); got < n || bytes < n*leaseRecordLen {
+		t.Errorf("%d untaken, of %d bytes", got, bytes)
 	}
 	leases := 0
 	for b := s.Take(); b != nil; b = s.Take() {

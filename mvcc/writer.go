@@ -94,7 +94,7 @@ func (w *writer) record(kv *mvccpb.KeyValue, t mvccpb.Event_EventType) version {
 		w.failure = err
 	}
 	key := appendChangeKey(make([]byte, 0, tombstoneKeyLen), r, t == mvccpb.DELETE)
-	s.batch.Ops = append(s.batch.Ops, Op{Key: key, Value: value})
+	s.write(Op{Key: key, Value: value})
 	s.batch.stored = append(s.batch.stored, r)
 	size := len(key) + len(value)
 	s.size += int64(size)

@@ -171,9 +171,13 @@ func (e *ensemble) stop() {
 // run is the loop of a server in an ensemble.
 func (e *ensemble) run(ctx context.Context, tick <-chan time.Time) error {
 	l := e.l
+	var relieved <-chan struct{}
+	if l.s.etcd != nil {
+		relieved = l.s.etcd.relieved
+	}
 	for {
 		events := e.events
-		if l.log.full() {
+		if l.log.full() || l.s.etcd.behind() {
 			events = nil // the leader sends faster than the disk takes it
 		}
 		var job *logJob
@@ -193,6 +197,7 @@ func (e *ensemble) run(ctx context.Context, tick <-chan time.Time) error {
 		case <-e.timer.C:
 			e.wakeAt = 0
 		case <-e.mesh.Wake():
+		case <-relieved: // so that events are looked at again
 		case ev := <-events:
 			event = &ev
 		case d := <-e.dialed:

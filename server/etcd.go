@@ -11,7 +11,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	"go.uber.org/zap"
+	"golang.org/x/sync/semaphore"
 
 	"zebu/backend"
 	"zebu/internal/vfs"
@@ -50,6 +52,11 @@ type etcd struct {
 	compact chan struct{}
 	lagging atomic.Bool // some watches wait for what is not stored yet
 	failed  chan error  // holds why the key space cannot go on
+
+	backlog  atomic.Int64        // bytes that the committer has been handed and not written
+	relieved chan struct{}       // holds a token when the backlog is not too large any more
+	underway *semaphore.Weighted // bytes of mutations that are proposed, see enter
+	queued   atomic.Int64        // bytes of those that wait to be
 }
 
 // space is an open directory and the state in it.
@@ -155,6 +162,13 @@ type etcdJob struct {
 	then  func()
 }
 
+func (j *etcdJob) bytes() int64 {
+	if j.batch == nil {
+		return 0
+	}
+	return int64(j.batch.Bytes)
+}
+
 const currentName = "CURRENT"
 
 // begunName is a file beside the key space which stays when that is lost. A server that has never had one is not like one that has lost it:
@@ -168,7 +182,7 @@ func newEtcd(s *Server, authority func(*mvcc.Store) (mvcc.Authority, error)) *et
 	e := &etcd{
 		s: s, root: filepath.Join(versionDir(s.cfg.DataDir), "etcd"), opt: mvcc.Options{Quota: s.cfg.Etcd.Quota, Authority: authority},
 		streams: map[mvcc.StreamID]*watchStream{}, catchUp: make(chan struct{}, 1), compact: make(chan struct{}, 1), failed: make(chan error, 1),
-		ended: make(chan struct{}),
+		ended: make(chan struct{}), relieved: make(chan struct{}, 1), underway: semaphore.NewWeighted(maxUnderway),
 	}
 	e.work.L = &e.mu
 	return e
@@ -404,8 +418,14 @@ func (e *etcd) replace(p *space) {
 	signal(e.catchUp)
 }
 
-// queueLimit is how many batches may wait for the committer before those who propose have to wait.
-const queueLimit = 4
+const (
+	// queueLimit is how many batches may wait for the committer before those who propose here have to wait.
+	queueLimit = 4
+	// maxBacklog is how many bytes may wait for it before a member takes no more from the others.
+	maxBacklog = 64 << 20
+	// batchBytes is how many bytes gather at most while it is busy.
+	batchBytes = 4 << 20
+)
 
 // take hands the committer what has changed, if it has nothing to do or much has changed. The caller holds the state lock.
 func (e *etcd) take() {
@@ -419,7 +439,7 @@ func (e *etcd) take() {
 	e.mu.Lock()
 	idle := !e.writing && !e.pausing && len(e.jobs) == 0
 	e.mu.Unlock()
-	if idle || p.store.Untaken() > 4096 {
+	if n, bytes := p.store.Untaken(); idle || n > 4096 || bytes > batchBytes {
 		for b := p.store.Take(); b != nil; b = p.store.Take() {
 			e.push(etcdJob{space: p, batch: b})
 		}
@@ -443,10 +463,21 @@ func all(take func() *mvcc.Batch) (list []*mvcc.Batch) {
 }
 
 func (e *etcd) push(j etcdJob) {
+	e.backlog.Add(j.bytes())
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.jobs = append(e.jobs, j)
 	e.work.Broadcast()
+}
+
+// behind says whether the committer is so far behind that there must be no more for it. There is a token in relieved afterwards.
+func (e *etcd) behind() bool { return e != nil && e.backlog.Load() > maxBacklog }
+
+// written notes that a job is done.
+func (e *etcd) written(j etcdJob) {
+	if n := j.bytes(); n > 0 && e.backlog.Add(-n) <= maxBacklog {
+		signal(e.relieved)
+	}
 }
 
 // commitPause is how long the committer lets changes gather after a batch, unless they are many or somebody needs them stored: a write
@@ -466,6 +497,7 @@ func (e *etcd) commitLoop() {
 				e.fail(err)
 				return
 			}
+			e.written(j)
 		}
 		if j.then != nil {
 			j.then()
@@ -537,13 +569,61 @@ func (e *etcd) fail(err error) {
 	}
 }
 
+// What clients of this server may have under way at a time: bytes of mutations that are proposed, and of those that wait to be. More than
+// that is refused.
+const (
+	maxUnderway = 8 << 20
+	maxQueued   = 128 << 20
+	// callBytes is about what a call takes besides its request.
+	callBytes = 1 << 10
+)
+
+// enter waits until the committer is not far behind and there is room for a mutation of n bytes among those under way: what all
+// servers have proposed together must fit into the queues of the links between them. Unless there is an error, [etcd.leave] follows.
+func (e *etcd) enter(ctx context.Context, n int64) error {
+	if e.near() && e.underway.TryAcquire(n) {
+		return nil
+	}
+	defer e.queued.Add(-n)
+	if e.queued.Add(n) > maxQueued {
+		return rpctypes.ErrGRPCRequestTooManyRequests
+	}
+	bounded, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	err := e.underway.Acquire(bounded, n)
+	if err == nil {
+		if err = e.room(bounded); err != nil {
+			e.underway.Release(n)
+		}
+	}
+	if err != nil && ctx.Err() == nil {
+		return rpctypes.ErrGRPCRequestTooManyRequests
+	}
+	return err
+}
+
+func (e *etcd) leave(n int64) { e.underway.Release(n) }
+
+// near says whether the committer is not far behind.
+func (e *etcd) near() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return len(e.jobs) <= queueLimit || e.closed
+}
+
 // room waits until the committer is not far behind.
-func (e *etcd) room(ctx context.Context) {
+func (e *etcd) room(ctx context.Context) error {
+	defer context.AfterFunc(ctx, func() {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		e.work.Broadcast()
+	})()
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for len(e.jobs) > queueLimit && !e.closed && ctx.Err() == nil {
 		e.work.Wait()
 	}
+	return ctx.Err()
 }
 
 // sync makes the key space durable as it is, so that the logs until now are not needed for it.

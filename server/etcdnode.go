@@ -106,7 +106,11 @@ const minLeaseTTL = 2
 
 // Propose puts a mutation into the log, through the leader.
 func (s *Server) Propose(ctx context.Context, r mvcc.Record) (mvcc.Result, error) {
-	s.etcd.room(ctx)
+	n := min(int64(r.Request.Size())+callBytes, maxUnderway)
+	if err := s.etcd.enter(ctx, n); err != nil {
+		return mvcc.Result{}, err
+	}
+	defer s.etcd.leave(n)
 	if grant, ok := r.Request.(*pb.LeaseGrantRequest); ok {
 		s.Read(func(store *mvcc.Store) {
 			store.CompleteGrant(grant, minLeaseTTL, rand.Uint64()) //nolint:gosec // an id, no secret

@@ -95,7 +95,7 @@ func (e *ensemble) ticks(n int) time.Duration {
 func (e *ensemble) linkOptions() transport.LinkOptions {
 	return transport.LinkOptions{
 		Events: e.events, Timeout: e.ticks(e.s.cfg.Quorum.InitLimit),
-		MaxPacket: max(transport.DefaultMaxPacket, 2*e.s.cfg.Limits.MaxBuffer),
+		MaxPacket: max(transport.DefaultMaxPacket, 2*e.s.cfg.Limits.MaxBuffer, 2*e.s.cfg.Etcd.MaxRequest),
 	}
 }
 
