@@ -3,7 +3,6 @@ package gateway_test
 import (
 	"context"
 	"io"
-	"net"
 	"testing"
 	"time"
 
@@ -29,32 +28,8 @@ type server struct {
 // start runs a gateway until the end of the test.
 func start(t testing.TB, nodes gatewaytest.Options, o gateway.Options) *server {
 	t.Helper()
-	node, err := gatewaytest.New(nodes)
-	if err != nil {
-		t.Fatal(err)
-	}
-	o.Node, o.Log = node, zap.NewNop()
-	g, err := gateway.New(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	served := make(chan error, 1)
-	go func() { served <- g.Serve(l) }()
-	s := &server{g, node, l.Addr().String()}
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-		defer cancel()
-		g.Stop(ctx)
-		node.Close()
-		if err := <-served; err != nil {
-			t.Error(err)
-		}
-	})
-	return s
+	g, node, addr := gatewaytest.Serve(t, nodes, o)
+	return &server{g, node, addr}
 }
 
 func (s *server) client(t testing.TB) *clientv3.Client {

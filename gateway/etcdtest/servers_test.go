@@ -1,7 +1,6 @@
 package etcdtest
 
 import (
-	"context"
 	"fmt"
 	"net"
 	"net/url"
@@ -11,7 +10,6 @@ import (
 	"time"
 
 	"go.etcd.io/etcd/server/v3/embed"
-	"go.uber.org/zap"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
@@ -62,30 +60,8 @@ func freePort(t *testing.T) string {
 // startGateway runs a gateway until the end of the test.
 func startGateway(t *testing.T) string {
 	t.Helper()
-	node, err := gatewaytest.New(gatewaytest.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := gateway.New(gateway.Options{Node: node, Log: zap.NewNop()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	served := make(chan error, 1)
-	go func() { served <- s.Serve(l) }()
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-		defer cancel()
-		s.Stop(ctx)
-		node.Close()
-		if err := <-served; err != nil {
-			t.Error(err)
-		}
-	})
-	return l.Addr().String()
+	_, _, addr := gatewaytest.Serve(t, gatewaytest.Options{}, gateway.Options{})
+	return addr
 }
 
 // peers are the two servers.
