@@ -386,6 +386,9 @@ func (e *etcd) confirmAll() error {
 
 // create makes an empty directory for the state at a zxid, beside the others.
 func (e *etcd) create(z proto.Zxid) (string, error) {
+	if err := os.MkdirAll(e.root, 0o755); err != nil { // it may be lost
+		return "", err
+	}
 	for n := 0; ; n++ {
 		name := strconv.FormatUint(uint64(z), 16)
 		if n > 0 {
