@@ -394,8 +394,8 @@ func (r *Replica) answerWrite(c *Conn, p *pendingWrite, res *znode.Result) {
 		code = proto.ErrSessionMoved
 	}
 	start := len(r.buf)
-	if p.op == proto.OpMulti && mutant.On(mutant.MovedMultiAnswered) {
-		code = res.Err
+	if p.op == proto.OpMulti && code == proto.ErrSessionMoved && mutant.On(mutant.MovedMultiAnswered) {
+		code = proto.OK
 	}
 	closing := c.open && (p.op == proto.OpCloseSession && code == proto.OK || code == proto.ErrSessionMoved)
 	if code != proto.ErrSessionMoved {

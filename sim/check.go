@@ -296,6 +296,9 @@ func (c *checker) begin(h *Host, e proto.Epoch) {
 	}
 	c.begins[e], c.epoch = beginning{h, z}, e
 	c.count("epochs")
+	if config := h.m.Config(); config.Version > c.config.Version { // the leader has noted one that was proposed, and begins with that
+		c.config = config
+	}
 	c.durable(z, e)
 	if last := c.last(); !c.leadsTo(z, last) {
 		c.w.failf("server %d leads epoch %d at %s, which does not have %s, which was committed", h.id, e, zx(z), zx(last))

@@ -115,6 +115,7 @@ type client struct {
 	idle     bool // asks for nothing more
 	stopped  bool // does not even connect
 	settled  bool // only reads and writes that must succeed are wanted
+	home     int  // the server that is preferred, -1 if there is none
 
 	done    int // requests answered
 	expired int // sessions that were
@@ -138,7 +139,7 @@ type request struct {
 func newClient(w *World, index int) *client {
 	n := w.o.paths()
 	return &client{
-		w: w, index: index, node: w.o.Voters + w.o.Observers + index, watches: make([]standing, n+1), versions: make([]int32, n), avoid: -1,
+		w: w, index: index, node: w.o.Voters + w.o.Observers + index, watches: make([]standing, n+1), versions: make([]int32, n), avoid: -1, home: -1,
 		follows: make([]follow, n+1), all: make([]follow, n),
 	}
 }
@@ -154,6 +155,9 @@ func (c *client) connect() {
 	at := w.intn(len(w.hosts))
 	if n := len(w.hosts); at == c.avoid && n > 1 {
 		at = (at + 1 + w.intn(n-1)) % n
+	}
+	if c.home >= 0 && !w.chance(8) {
+		at = c.home
 	}
 	c.avoid = at
 	h := w.hosts[at]
@@ -184,8 +188,8 @@ func (c *client) connect() {
 			LastZxidSeen: c.last, Timeout: w.o.SessionTimeout, SessionID: c.session, Passwd: append([]byte(nil), c.passwd...), HasReadOnly: true,
 		})
 		c.watchdog(here)
-		if w.chance(8) && !c.settled && !c.idle { // an impatient one, whose session may be taken over by a server that it has left
-			w.after(Time(w.intn(int(6*w.o.Latency))), func() {
+		if w.chance(2) && !c.settled && !c.idle { // an impatient one, whose session may be taken over by a server that it has left
+			w.after(4*w.o.Latency+3*w.o.Fsync+2*w.o.Turn+Time(w.intn(int(20*w.o.Latency))), func() {
 				if c.e == here && !c.ready {
 					c.hasty = true
 					c.lost("is impatient")

@@ -450,6 +450,7 @@ func lostSyncIsForgotten(t testing.TB) {
 	b.sync(0)
 	s.await("service over another link", func() bool { return slowed && h.m.Serving() })
 	s.slow[third.node][leader.node] = 0
+	b.over() // in a session that needs no answer of the leader
 	s.move(b, h)
 	s.write(a, 0)
 	b.sync(0)
@@ -484,6 +485,76 @@ func epochsThatCameToNothing(t testing.TB) {
 	s.finish()
 }
 
+// An observer comes to a master that knows less than it does itself. What it has was committed, and stays.
+func observerIsAheadOfItsMaster(t testing.TB) {
+	s := play(t, 1, func(o *Options) {
+		o.Observers, o.ObserverMasters, o.SyncLimit, o.SessionTimeout = 1, true, 1000, 30_000
+	})
+	leader, observer, c := s.theLeader(), s.hosts[3], s.clients[0]
+	slow := s.others(leader)[0]
+	s.move(c, leader)
+	for observer.upward == nil || slow.links[observer.index] != nil {
+		s.moveObservers()
+		s.await("another master", func() bool { return observer.upward != nil && observer.m.Serving() })
+	}
+	s.Cut(leader.node, slow.node)
+	s.write(c, 0)
+	s.await("an observer that is ahead", func() bool {
+		return observer.rep.Applied() > slow.rep.Applied() && observer.logged == observer.rep.Applied()
+	})
+	last := observer.logged
+	for slow.links[observer.index] == nil {
+		s.moveObservers()
+		s.await("a master", func() bool {
+			return observer.upward != nil && (slow.links[observer.index] != nil || observer.m.Serving())
+		})
+	}
+	s.RunUntil(s.now + Second)
+	s.HealAll()
+	s.await("service", s.served)
+	if observer.logged < last {
+		t.Errorf("the observer had %s and has %s", zx(last), zx(observer.logged))
+	}
+	s.finish()
+}
+
+// A session moves from a server whose words reach the leader late: what it wrote there is not carried out any more (ZOOKEEPER-417).
+func movedSessionWritesNothing(t testing.TB) {
+	s := play(t, 1, func(o *Options) { o.SyncLimit, o.SessionTimeout = 1000, 30_000 })
+	c, leader := s.clients[0], s.theLeader()
+	slow, next := s.others(leader)[0], s.others(leader)[1]
+	s.write(c, 0)
+	s.move(c, slow)
+	s.slow[slow.node][leader.node] = 2000
+	c.set(0, -1)
+	s.RunUntil(s.now + 10*s.o.Latency)
+	s.move(c, next)
+	s.write(c, 0)
+	s.RunUntil(s.now + 10*Second)
+	s.finish()
+}
+
+// A server asks late for a session that it has been left by meanwhile, and gets it. Where the session is, its next request ends the
+// connection, a multi too.
+func multiOfAMovedSession(t testing.TB) {
+	s := play(t, 1, func(o *Options) { o.SyncLimit, o.SessionTimeout = 1000, 30_000 })
+	c, leader := s.clients[0], s.theLeader()
+	slow, next := s.others(leader)[0], s.others(leader)[1]
+	s.move(c, leader)
+	s.write(c, 0)
+	s.slow[slow.node][leader.node] = 2000
+	c.home = slow.index
+	c.lost("moves")
+	s.await("an attempt", func() bool { return c.e != nil && c.e.peer.node == slow.node })
+	s.RunUntil(s.now + 10*s.o.Latency)
+	s.move(c, next)
+	s.write(c, 0)
+	s.RunUntil(s.now + 5*Second)
+	c.multi(0, 0)
+	s.await("the end of the connection", func() bool { return c.e == nil })
+	s.finish()
+}
+
 // disasters are what is told above, with the bugs that each must see when they are put back.
 var disasters = []struct {
 	id   string // of ZooKeeper's issues, or of others'
@@ -509,6 +580,9 @@ var disasters = []struct {
 	{"ZOOKEEPER-2325, 3056", lostDiskHasNoVoice, []mutant.Bug{mutant.LostDiskVotes}},
 	{"ZOOKEEPER-2355: a lost sync", lostSyncIsForgotten, []mutant.Bug{mutant.LostSyncAnswered}},
 	{"epochs that came to nothing", epochsThatCameToNothing, []mutant.Bug{mutant.LaterEpochOverlooked}},
+	{"an observer ahead of its master", observerIsAheadOfItsMaster, []mutant.Bug{mutant.MasterCutsObserver}},
+	{"ZOOKEEPER-417", movedSessionWritesNothing, []mutant.Bug{mutant.MovedSessionWrites}},
+	{"a multi of a moved session", multiOfAMovedSession, []mutant.Bug{mutant.MovedMultiAnswered}},
 	{"a sync in an epoch without transactions", syncInAnEpochWithoutTransactions, nil},
 }
 

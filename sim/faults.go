@@ -77,8 +77,19 @@ func (w *World) disturb(k Kind, d dice, h, o *Host, until Time) {
 		}
 		w.after(until, func() { w.Heal(h.node, o.node); w.Heal(o.node, h.node) })
 	case SlowLink:
-		w.slow[h.node][o.node] = Time(1 + d.intn(100))
-		w.after(until, func() { w.slow[h.node][o.node] = 0 })
+		if d.chance(2) {
+			w.slow[h.node][o.node] = Time(1 + d.intn(100))
+			w.after(until, func() { w.slow[h.node][o.node] = 0 })
+			return
+		}
+		for _, from := range w.hosts { // all that comes to one server
+			w.slow[from.node][h.node] = Time(1 + d.intn(100))
+		}
+		w.after(until, func() {
+			for _, from := range w.hosts {
+				w.slow[from.node][h.node] = 0
+			}
+		})
 	case BrokenConnection:
 		w.reset(d, h, o)
 	}
@@ -180,15 +191,22 @@ func (w *World) expendable() bool {
 	return w.o.Voters >= 3 && w.o.Reconfigure == 0
 }
 
-// storm makes clients leave their servers, perhaps because one is slow. What they have asked of that one may come to the leader after
-// they have gone on elsewhere.
+// storm makes clients leave their servers, perhaps because one is slow, and observers theirs. What clients have asked of the slow one may
+// come to the leader after they have gone on elsewhere, and it may know less than an observer that comes to it.
 func (w *World) storm(d dice, h *Host) {
 	slow := d.chance(2)
 	if slow {
+		length := Time(d.intn(int(Second)))
 		for _, o := range w.hosts {
 			w.slow[h.node][o.node] = Time(5 + d.intn(100))
+			w.slow[o.node][h.node] = Time(5 + d.intn(100))
 		}
-		w.after(Time(d.intn(int(Second))), func() { clear(w.slow[h.node]) })
+		w.after(Time(d.intn(int(length+1))), w.moveObservers)
+		w.after(length, func() {
+			for _, o := range w.hosts {
+				w.slow[h.node][o.node], w.slow[o.node][h.node] = 0, 0
+			}
+		})
 	}
 	for _, c := range w.clients {
 		if c.e == nil || w.chance(2) && (!slow || c.e.peer.node != h.node) {
@@ -199,6 +217,16 @@ func (w *World) storm(d dice, h *Host) {
 		}
 		c.hasty = slow
 		c.lost("moves")
+	}
+}
+
+// moveObservers makes observers leave their masters.
+func (w *World) moveObservers() {
+	for _, h := range w.hosts {
+		if l := h.upward; l != nil && h.role == proto.Observing && !h.paused {
+			l.e.close(true)
+			l.gone()
+		}
 	}
 }
 

@@ -505,6 +505,7 @@ func (w *World) grants(h *Host) bool {
 	}
 	if w.solo == 0 {
 		w.solo = h.id
+		w.check.count("oracle's grants")
 	}
 	return w.solo == h.id
 }
@@ -517,6 +518,7 @@ func (w *World) reunited() {
 		}
 	}
 	w.solo = 0
+	w.check.count("reunions")
 }
 
 func (h *Host) carryOut(r *replica.Ready) {

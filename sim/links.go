@@ -96,6 +96,9 @@ func (h *Host) takesLearners() bool {
 
 // link connects to a server that leads, or passes on what the leader says.
 func (h *Host) link(o *Host, leader proto.ServerID) {
+	if o.id != leader {
+		h.w.check.count("observer masters")
+	}
 	here, there := h.w.connect(h.node, o.node)
 	l := &link{h: h, e: here, id: leader}
 	r := &link{h: o, e: there}

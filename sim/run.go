@@ -78,7 +78,7 @@ func (w *World) settle(calm bool) {
 	}
 	goal := make([]int, len(w.clients))
 	for i, c := range w.clients {
-		goal[i], c.settled = c.done+20, true
+		goal[i], c.settled, c.home = c.done+20, true, len(w.hosts)-1-i%len(w.hosts) // observers are the last
 	}
 	asked := make([]int, len(w.users))
 	for i, u := range w.users {
@@ -138,6 +138,11 @@ func (w *World) calm() {
 	timeout := Time(w.o.SessionTimeout) * Millisecond
 	if w.failure != "" || 20*(w.o.Latency+w.o.Fsync) > min(timeout/3, Time(w.o.Tick)*Time(w.o.SyncLimit)*Millisecond) {
 		return
+	}
+	for _, c := range w.clients {
+		if c.e != nil && c.e.peer.node != c.home {
+			c.lost("goes home")
+		}
 	}
 	w.RunUntil(w.now + timeout + Second) // the last consequences of what went wrong
 	epochs, expired, losses, locks := len(w.check.begins), w.expired(), w.losses(), w.check.counts["locks"]

@@ -96,6 +96,8 @@ func (s *script) others(h *Host) (all []*Host) {
 // move makes a client go to a server.
 func (s *script) move(c *client, h *Host) {
 	s.t.Helper()
+	c.home = h.index
+	defer func() { c.home = -1 }()
 	if c.e != nil {
 		c.lost("is sent elsewhere")
 	}
