@@ -213,13 +213,16 @@ var quorumTuning = []keyDef{
 	{name: "zebu.sync.quorum", scope: ours, value: func(c *Config) value { return boolValue{&c.Quorum.SyncQuorum} }},
 }
 
+// maxEtcdRequest is the largest request, in bytes, of the etcd API that may be allowed: the queues of the quorum links hold twice as much.
+const maxEtcdRequest = 64 << 20
+
 var etcdKeys = []keyDef{
 	{name: "etcd.clientPort", scope: ours, value: func(c *Config) value { return portValue{&c.Etcd.Addr} }},
 	{name: "etcd.clientPortAddress", scope: ours, value: func(c *Config) value { return hostValue{&c.Etcd.Addr} }},
 	{name: "etcd.quotaBytes", scope: ours, value: func(c *Config) value { return scaled(&c.Etcd.Quota, -1, 1) }},
 	{name: "etcd.autoCompactionMode", scope: ours, value: func(c *Config) value { return enumValue{&c.Etcd.mode, []string{"periodic", "revision"}} }},
 	{name: "etcd.autoCompactionRetention", scope: ours, value: func(c *Config) value { return textValue{&c.Etcd.retention} }},
-	{name: "etcd.maxRequestBytes", scope: ours, value: func(c *Config) value { return whole(&c.Etcd.MaxRequest, 1) }},
+	{name: "etcd.maxRequestBytes", scope: ours, value: func(c *Config) value { return intValue[int]{&c.Etcd.MaxRequest, 1, maxEtcdRequest, 1} }},
 	{name: "etcd.certFile", scope: ours, value: func(c *Config) value { return pathValue{&c.Etcd.CertFile} }},
 	{name: "etcd.keyFile", scope: ours, value: func(c *Config) value { return pathValue{&c.Etcd.KeyFile} }},
 	{name: "etcd.trustedCAFile", scope: ours, value: func(c *Config) value { return pathValue{&c.Etcd.TrustedCAFile} }},

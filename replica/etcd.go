@@ -56,9 +56,17 @@ func (r *Replica) AttachEtcd(store *mvcc.Store) {
 	k := &r.kv
 	k.store, k.hub = store, mvcc.NewHub(store.Revision())
 	k.used = k.used || !store.Empty()
-	if o := r.opt.Compact; o.Period > 0 {
+	r.compactByItself()
+}
+
+// compactByItself begins automatic compaction, if it is asked for and has not begun.
+func (r *Replica) compactByItself() {
+	o, k := r.opt.Compact, &r.kv
+	switch {
+	case k.compact != nil || k.store == nil:
+	case o.Period > 0:
 		k.compact = mvcc.CompactByTime(r.now.Mono, o.Period)
-	} else if o.Keep > 0 {
+	case o.Keep > 0:
 		k.compact = mvcc.CompactByRevision(r.now.Mono, o.Keep)
 	}
 }
@@ -118,12 +126,13 @@ func (r *Replica) serveEtcd() error {
 	k.session, k.cxid, k.passedOn = r.ids.Next(), 0, false
 	k.retireRenewals()
 	if r.role == leading {
-		k.lessor = mvcc.NewLessor(r.now.Mono, k.store.Leases(), leaseGrace*r.opt.Tick)
+		k.lessor = mvcc.NewLessor(r.now.Mono, k.store.Leases(), proto.Millis(max(leaseGrace, r.opt.SyncLimit+2))*r.opt.Tick)
 	}
 	return nil
 }
 
-// leaseGrace is how many ticks leases are given at a change of leader for the time without one.
+// leaseGrace is how many ticks leases are given at least at a change of leader, for the time without one. And the leader before, if it
+// is cut off, may have answered keepalives until it has heard of nobody for the limit of syncs.
 const leaseGrace = 5
 
 // retireEtcd ends service. Nobody here will learn what became of what was asked for, unless the leader has handed over: then it was

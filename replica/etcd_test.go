@@ -1,11 +1,13 @@
 package replica
 
 import (
+	"math"
 	"testing"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 
 	"zebu/mvcc"
+	"zebu/proto"
 )
 
 // etcdBench is a bench with a key space in memory.
@@ -108,5 +110,78 @@ func TestLeaseBeyondTheQuotaExpires(t *testing.T) {
 	}
 	if b.r.Etcd().NumLeases() != 0 {
 		t.Error("it is still there")
+	}
+}
+
+// Calls are answered although their numbers have gone round.
+func TestCallsGoRound(t *testing.T) {
+	b := etcdBench(t, mvcc.Options{})
+	b.r.kv.cxid = math.MaxInt32 - 2
+	for range 5 {
+		b.propose(&pb.PutRequest{Key: []byte("k")})
+	}
+	b.commit()
+	if got := b.done(); got != 5 {
+		t.Errorf("%d answers", got)
+	}
+}
+
+// Answers of the leader find their questions in whatever order they come.
+func TestAnswersToQuestions(t *testing.T) {
+	leader := etcdBench(t, mvcc.Options{})
+	b := etcdBench(t, mvcc.Options{})
+	b.r.retire()
+	if err := b.r.learn(leader.r.applied); err != nil {
+		t.Fatal(err)
+	}
+	for id := range mvcc.LeaseID(4) {
+		b.ask(&Call{Kind: Renew, Lease: id})
+	}
+	for n, i := range []int{2, 0, 2, 3, 1, 1} { // some come twice, or were never asked
+		a, err := proto.DecodeAsk(b.r.upstream.packets[i].Data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a.Value = int64(i) + 10
+		b.r.answered(a)
+		want := []int{1, 1, 0, 1, 1, 0}[n]
+		calls := b.r.TakeCalls()
+		if len(calls) != want || want > 0 && calls[0].Value != int64(calls[0].Lease)+10 {
+			t.Errorf("answer %d: %d calls", n, len(calls))
+		}
+	}
+	if len(b.r.kv.asks) != 0 {
+		t.Errorf("%d questions are left", len(b.r.kv.asks))
+	}
+}
+
+// A leader that is cut off answers keepalives for a while; the next one does not end these leases before.
+func TestLeasesOutliveALeaderThatIsCutOff(t *testing.T) {
+	b := etcdBench(t, mvcc.Options{})
+	b.r.opt.SyncLimit = 20
+	b.propose(&pb.LeaseGrantRequest{ID: 1, TTL: 5})
+	b.commit()
+	b.r.retire()
+	if err := b.r.Lead(); err != nil {
+		t.Fatal(err)
+	}
+	for b.now < 25_000 {
+		b.advance(900)
+		b.r.Tick()
+	}
+	if len(b.log.txns) != 0 {
+		t.Errorf("it ends at %d", b.now)
+	}
+}
+
+// A server whose key space came from the leader compacts, when it leads, as every other.
+func TestAdoptedKeySpaceIsCompacted(t *testing.T) {
+	b := etcdBench(t, mvcc.Options{})
+	opt := b.r.opt
+	opt.Compact.Keep = 10
+	r := New(opt)
+	r.adopt(b.r)
+	if r.kv.compact == nil {
+		t.Error("it is not")
 	}
 }

@@ -1,8 +1,10 @@
 package replica
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 
@@ -125,7 +127,7 @@ func (r *Replica) answerCall(hdr *proto.TxnHeader) {
 	if k.session == 0 || hdr.ClientID != k.session {
 		return
 	}
-	for len(k.asked) > 0 && k.asked[0].cxid <= hdr.Cxid {
+	for len(k.asked) > 0 && k.asked[0].cxid-hdr.Cxid <= 0 { // cxids go round
 		c := k.asked[0]
 		k.asked[0] = nil
 		k.asked = k.asked[1:]
@@ -194,21 +196,22 @@ func (r *Replica) answered(a proto.Ask) {
 	if a.ID == k.pointAsk {
 		k.pointAsk = 0
 	}
-	for i := range k.asks {
-		if k.asks[i].id != a.ID {
+	i, found := slices.BinarySearchFunc(k.asks, a.ID, func(q ask, id int64) int { return cmp.Compare(q.id, id) })
+	if !found {
+		return
+	}
+	calls := k.asks[i].calls
+	k.asks[i].calls = nil
+	for len(k.asks) > 0 && k.asks[0].calls == nil {
+		k.asks = k.asks[1:]
+	}
+	for _, c := range calls {
+		if c.Kind == ReadPoint {
+			r.reach(c, proto.Zxid(a.Value))
 			continue
 		}
-		calls := k.asks[i].calls
-		k.asks = append(k.asks[:i], k.asks[i+1:]...)
-		for _, c := range calls {
-			if c.Kind == ReadPoint {
-				r.reach(c, proto.Zxid(a.Value))
-				continue
-			}
-			c.Value, c.URLs = a.Value, a.Text
-			k.finish(c, nil)
-		}
-		return
+		c.Value, c.URLs = a.Value, a.Text
+		k.finish(c, nil)
 	}
 }
 

@@ -50,6 +50,7 @@ type Options struct {
 	ReapPerCheck      int          // containers and TTL nodes removed per check at most
 	StrictDigest      bool         // a digest that does not agree with the log is an error, not a count
 	Etcd              bool         // there is, or will be, an etcd key space: see [Replica.AttachEtcd]
+	SyncLimit         int          // of an ensemble, in ticks
 	Compact           Compaction   // of the etcd key space, automatically
 	Audit             bool         // tell of ephemerals that went with their session (TakeEnded), and of writes whose connection is gone
 	Znode             znode.Options

@@ -112,5 +112,6 @@ func (r *Replica) adopt(o *Replica) {
 	r.tree, r.table, r.applied, r.fuzzyUntil, r.digests = o.tree, o.table, o.applied, o.fuzzyUntil, o.digests
 	r.unproven = o.unproven
 	r.kv.adopt(&o.kv, o.applied)
+	r.compactByItself()
 	r.counts.DigestMismatches += o.counts.DigestMismatches
 }

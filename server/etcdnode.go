@@ -112,9 +112,12 @@ func (s *Server) Propose(ctx context.Context, r mvcc.Record) (mvcc.Result, error
 	}
 	defer s.etcd.leave(n)
 	if grant, ok := r.Request.(*pb.LeaseGrantRequest); ok {
-		s.Read(func(store *mvcc.Store) {
+		complete := func(store *mvcc.Store) {
 			store.CompleteGrant(grant, minLeaseTTL, rand.Uint64()) //nolint:gosec // an id, no secret
-		})
+		}
+		if !s.Read(complete) { // there will be a state when the call has waited for a leader
+			complete(&mvcc.Store{})
+		}
 	}
 	b, err := r.Encode()
 	if err != nil {

@@ -230,6 +230,7 @@ func replicaOptions(cfg *conf.Config) replica.Options {
 		ReapPerCheck:      cfg.Tree.ContainerPerMinute,
 		QuorumSync:        cfg.Quorum.SyncQuorum,
 		Etcd:              cfg.Etcd.Addr.IsSet(),
+		SyncLimit:         cfg.Quorum.SyncLimit,
 		Compact:           replica.Compaction{Period: millis(cfg.Etcd.Period), Keep: cfg.Etcd.Keep},
 		Znode: znode.Options{
 			ExtendedTypes: cfg.Tree.ExtendedTypes, Emulate353TTL: cfg.Tree.Emulate353TTL, NoDigest: !cfg.Tree.Digest,
