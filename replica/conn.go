@@ -139,6 +139,10 @@ func (r *Replica) resume(c *Conn, req *proto.ConnectRequest, at proto.Millis) {
 		return
 	}
 	if r.tracker.Check(req.SessionID, r.tracker.Owner(req.SessionID)) != proto.OK && !mutant.On(mutant.UnknownSessionResumes) {
+		if r.handing {
+			r.hangUp(c) // what ends the session may not have been proposed
+			return
+		}
 		r.answerConnect(c, false, at)
 		return
 	}

@@ -25,7 +25,7 @@ func (m *Member) handOver(c *Call) {
 		m.r.kv.finish(c, err)
 		return
 	}
-	m.handing = c
+	m.handing, m.r.handing = c, true
 }
 
 // watchHandOver answers the call when it is clear what has become of it. Who leads after the role has ended is for the election to say.
@@ -36,12 +36,13 @@ func (m *Member) watchHandOver() {
 		return
 	case m.phase == engaged:
 		m.r.kv.finish(c, ErrGaveUp)
+		m.passed = append(m.passed, m.unsure...) // as if they came now
 	case m.r.kv.passedOn:
 		m.r.kv.finish(c, nil)
 	default:
 		m.r.kv.finish(c, mvcc.ErrFenced)
 	}
-	m.handing = nil
+	m.handing, m.r.handing, m.unsure = nil, false, nil
 }
 
 // handedOver notes that the leader, perhaps this server, ends its role in favour of an heir, which has the history up to a zxid. All that

@@ -88,6 +88,7 @@ type Member struct {
 
 	extensions map[proto.ServerID]proto.Extensions // of servers that this one has had a link with
 	handing    *Call                               // of a leader that hands over
+	unsure     []zab.Delivery                      // questions that it cannot answer meanwhile
 	urls       map[proto.ServerID]string           // of other servers' etcd APIs, as far as they have told this one
 	readers    []reader                            // of the etcd key space, on a leader, in the order of their tickets
 

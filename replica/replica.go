@@ -86,6 +86,7 @@ type Replica struct {
 	applied  proto.Zxid // last zxid applied
 	begun    proto.Zxid // beginning of the epoch, all of whose predecessors' transactions are applied
 	upstream upstream   // what a learner has for its leader
+	handing  bool       // the leader hands over: what is planned may not be proposed
 	barrier  proto.Zxid // transaction that syncs wait for, planned since the last [Replica.EndTurn]; 0 if none was
 
 	unproven   error      // of a snapshot whose digest does not fit, until a transaction's does

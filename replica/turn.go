@@ -407,6 +407,10 @@ func (m *Member) serveRequest(owner session.Owner, d *zab.Delivery) (err error) 
 		}
 		for _, t := range m.touching {
 			v := proto.Revalidation{Session: t.Session, Valid: m.r.renew(owner, t)}
+			if !v.Valid && m.r.handing {
+				m.unsure = append(m.unsure, *d)
+				break
+			}
 			m.leader.Send(d.From, proto.QuorumPacket{Type: proto.PacketRevalidate, Zxid: -1, Data: v.Append(nil)})
 		}
 		return nil
