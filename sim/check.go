@@ -132,6 +132,9 @@ func (c *checker) logged(h *Host, t zab.Txn) {
 		}
 		x.config = config
 	}
+	if x.hdr.Type == proto.OpEtcd {
+		c.w.etcd.log(t.Zxid, d.Buf())
+	}
 	if old := c.txns[t.Zxid]; old == nil {
 		c.txns[t.Zxid] = x
 	} else if old.hash != x.hash {

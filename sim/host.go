@@ -564,7 +564,7 @@ func (h *Host) deliver() {
 		}
 		if h.rep.Applied() != before {
 			h.w.check.applied(h, before)
-			h.checkEtcdState()
+			h.w.etcd.state(h)
 		}
 		h.storeEtcd()
 		h.flush()

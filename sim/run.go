@@ -16,8 +16,9 @@ type Result struct {
 	Commits    int
 	Replies    int
 	Counts     map[string]int
-	Recovery   Time // until everybody was served, once everything was healed
-	Unsearched int  // nodes whose history was too entangled to be checked for linearizability in time
+	Recovery   Time                // until everybody was served, once everything was healed
+	Unsearched int                 // nodes whose history was too entangled to be checked for linearizability in time
+	Etcd       func() *EtcdHistory // of a run that did not fail; nil without users of the etcd API
 }
 
 // String says what a run was like, in one line.
@@ -53,6 +54,9 @@ func (w *World) result() Result {
 	r := Result{Err: w.Err(), Hash: w.hash, Steps: w.steps, Virtual: w.now, Commits: len(w.check.committed), Counts: w.check.counts, Recovery: w.recovery, Unsearched: w.check.unsearched}
 	for _, c := range w.clients {
 		r.Replies += c.done
+	}
+	if r.Err == nil && len(w.users) > 0 {
+		r.Etcd = w.etcdHistory
 	}
 	return r
 }
@@ -118,7 +122,7 @@ func (w *World) settle(calm bool) {
 	for _, u := range w.users {
 		u.idle = true
 	}
-	if len(w.users) > 0 && !w.Await(w.bound(), func() bool { return leasesEnded(w.members()) }) && w.failure == "" {
+	if len(w.users) > 0 && !w.Await(w.bound()+2*longLease*Second, func() bool { return leasesEnded(w.members()) }) && w.failure == "" {
 		w.failf("leases have not ended after %v", w.bound())
 	}
 	w.Await(w.bound(), func() bool { return w.quiet() })

@@ -150,7 +150,9 @@ type Size struct {
 // Sizes are the numbers in the options that shrinking changes.
 func (p *Plan) Sizes() []Size {
 	o := &p.Options
-	return []Size{{"voters", &o.Voters}, {"observers", &o.Observers}, {"clients", &o.Clients}, {"keys", &o.Keys}, {"pipeline", &o.Pipeline}}
+	return []Size{
+		{"voters", &o.Voters}, {"observers", &o.Observers}, {"clients", &o.Clients}, {"keys", &o.Keys}, {"pipeline", &o.Pipeline}, {"etcd-users", &o.EtcdUsers},
+	}
 }
 
 // Keep leaves out all faults but those with these indices.

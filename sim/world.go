@@ -124,9 +124,10 @@ func NewWorld(seed uint64, o Options) *World {
 	for i := range o.Clients {
 		w.clients = append(w.clients, newClient(w, i))
 	}
-	w.etcd = etcdChecker{acked: map[string]int64{}, revision: map[int64]string{}, at: map[proto.Zxid]int64{}, sizes: map[proto.Zxid]int64{}}
-	for range o.EtcdUsers {
-		w.users = append(w.users, &etcdUser{w: w})
+	w.etcd.init(w)
+	for i := range o.EtcdUsers {
+		w.users = append(w.users, &etcdUser{w: w, id: i})
+		w.etcd.watchers = append(w.etcd.watchers, newEtcdWatcher(w, i))
 	}
 	if o.ReadOnly {
 		w.onlooker = &onlooker{w: w, node: n - 1}
@@ -149,6 +150,9 @@ func (w *World) Start() {
 	}
 	for _, u := range w.users {
 		u.start()
+	}
+	for _, x := range w.etcd.watchers {
+		w.after(Time(w.intn(int(Second))), x.act)
 	}
 	if w.onlooker != nil {
 		w.onlooker.later()

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"math"
+	"os"
 	"runtime"
 	"runtime/debug"
 	"strconv"
@@ -26,6 +28,7 @@ type simFlags struct {
 	last         int
 	workers      int
 	faults       string
+	etcd         string // file for the history of etcd's users
 	sizes        map[string]*int
 	one, reduced bool // --seed was given; --faults was
 }
@@ -59,6 +62,7 @@ end everything is healed, and everybody must be served.`,
 	fl.IntVar(&f.workers, "workers", runtime.GOMAXPROCS(0), "processors to use")
 	fl.Uint64Var(&f.noise, "noise", 0, "with --seed: another choice of latencies and the like")
 	fl.StringVar(&f.faults, "faults", "", "with --seed: only these of its faults, by number, with commas between")
+	fl.StringVar(&f.etcd, "etcd-history", "", "with --seed: write what users of the etcd API asked and were told to this file, as JSON")
 	for _, s := range sim.NewPlan(1).Sizes() {
 		f.sizes[s.Name] = fl.Int(s.Name, -1, "with --seed: so many, whatever the seed says")
 	}
@@ -136,10 +140,20 @@ func (f *simFlags) plan() (*sim.Plan, error) {
 func (f *simFlags) runOne(out io.Writer, p *sim.Plan) error {
 	r := p.Run(nil)
 	fmt.Fprintf(out, "seed %d: %v\n", p.Seed, &r)
-	if r.Err == nil {
+	if r.Err != nil {
+		return f.report(out, p)
+	}
+	if f.etcd == "" {
 		return nil
 	}
-	return f.report(out, p)
+	if r.Etcd == nil {
+		return fmt.Errorf("--etcd-history: seed %d has no users of the etcd API; --etcd-users gives it some", p.Seed)
+	}
+	b, err := json.Marshal(r.Etcd())
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(f.etcd, b, 0o644)
 }
 
 // hunt runs many seeds, and tells now and then how far it is.

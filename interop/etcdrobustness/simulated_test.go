@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -27,6 +28,7 @@ type history struct {
 		Client                  int
 		Record, Range, Response []byte
 		Call, Return, Revision  int64
+		Refused                 string
 		Persisted               bool
 	}
 	Watches []struct {
@@ -63,7 +65,56 @@ func TestSimulated(t *testing.T) {
 // tally counts what was looked at.
 type tally struct{ Operations, Unknown, Events, Undecided int }
 
-func simulated(t *testing.T, binary string, seed int, total *tally) {
+// TestSimulatedSees holds that histories in which something is wrong do not pass.
+func TestSimulatedSees(t *testing.T) {
+	if testing.Short() {
+		t.Skip("not in short mode: builds zebu")
+	}
+	binary := build(t).Binary
+	for name, spoil := range map[string]func(h *history){
+		"a write that is lost": func(h *history) { h.Committed = h.Committed[:len(h.Committed)/2] },
+		"two writes in another order": func(h *history) {
+			c := h.Committed
+			c[len(c)/2], c[len(c)/2+1] = c[len(c)/2+1], c[len(c)/2]
+		},
+		"an old answer": func(h *history) {
+			for i := range h.Operations {
+				if o := &h.Operations[i]; o.Range != nil && o.Revision > 10 {
+					o.Revision -= 5
+					return
+				}
+			}
+		},
+		"a message that is lost": func(h *history) {
+			for i := range h.Watches {
+				if r := h.Watches[i].Responses; len(r) > 10 {
+					h.Watches[i].Responses = append(r[:4:4], r[8:]...)
+					return
+				}
+			}
+		},
+	} {
+		h := simulate(t, binary, 3)
+		spoil(h)
+		if passes(h) {
+			t.Errorf("%s passes", name)
+		}
+	}
+}
+
+// passes says whether etcd's checker is content, which panics at some of what cannot be.
+func passes(h *history) (content bool) {
+	defer func() {
+		if recover() != nil {
+			content = false
+		}
+	}()
+	result, _, err := h.validate()
+	return err == nil && result.Error() == nil
+}
+
+// simulate runs a seed.
+func simulate(t *testing.T, binary string, seed int) *history {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "history")
 	cmd := exec.CommandContext(t.Context(), binary, "sim", "--seed", strconv.Itoa(seed), "--etcd-users", "4", "--etcd-history", file)
@@ -78,21 +129,34 @@ func simulated(t *testing.T, binary string, seed int, total *tally) {
 	if err := json.Unmarshal(b, &h); err != nil {
 		t.Fatal(err)
 	}
-	reports, err := h.reports()
-	if err != nil {
-		t.Fatalf("seed %d: %v", seed, err)
+	return &h
+}
+
+// validate holds a history against etcd's model.
+func (h *history) validate() (result validate.RobustnessResult, reports []report.ClientReport, err error) {
+	if reports, err = h.reports(); err != nil {
+		return result, nil, err
 	}
 	var persisted []model.EtcdRequest
 	for _, record := range h.Committed {
 		r, err := request(record)
 		if err != nil {
-			t.Fatalf("seed %d: %v", seed, err)
+			return result, nil, err
 		}
 		if r != nil {
 			persisted = append(persisted, *r)
 		}
 	}
-	result := validate.ValidateAndReturnVisualize(zap.NewNop(), validate.Config{}, reports, persisted, 20*time.Second)
+	return validate.ValidateAndReturnVisualize(zap.NewNop(), validate.Config{}, reports, persisted, 20*time.Second), reports, nil
+}
+
+func simulated(t *testing.T, binary string, seed int, total *tally) {
+	t.Helper()
+	h := simulate(t, binary, seed)
+	result, reports, err := h.validate()
+	if err != nil {
+		t.Fatalf("seed %d: %v", seed, err)
+	}
 	total.Operations += len(h.Operations)
 	for _, r := range reports {
 		total.Events += r.WatchEventCount()
@@ -112,9 +176,18 @@ func simulated(t *testing.T, binary string, seed int, total *tally) {
 	}
 }
 
+// spread is the time between two events: etcd's checker takes some off when it finds out how long something can have taken.
+const spread = 1 << 20
+
 // reports puts a history into the form of etcd's own, which has a client each for the operations whose outcome is unknown.
 func (h *history) reports() ([]report.ClientReport, error) {
-	var reports []report.ClientReport
+	// Ensembles begin with nothing, which etcd's checker wants to have been seen.
+	beginning := porcupine.Operation{
+		Input:  model.EtcdRequest{Type: model.Range, Range: &model.RangeRequest{RangeOptions: model.RangeOptions{Start: "k0"}}},
+		Output: model.MaybeEtcdResponse{EtcdResponse: model.EtcdResponse{Range: &model.RangeResponse{KVs: []model.KeyValue{}}, Revision: 1}},
+		Call:   1, Return: 2,
+	}
+	reports := []report.ClientReport{{KeyValue: []porcupine.Operation{beginning}}}
 	byClient := map[int]int{}
 	at := func(client int) *report.ClientReport {
 		i, ok := byClient[client]
@@ -139,7 +212,7 @@ func (h *history) reports() ([]report.ClientReport, error) {
 			client = -1 - i
 		}
 		r := at(client)
-		op := porcupine.Operation{ClientId: r.ClientID, Input: *in, Output: out, Metadata: out, Call: o.Call, Return: o.Return}
+		op := porcupine.Operation{ClientId: r.ClientID, Input: *in, Output: out, Metadata: out, Call: o.Call * spread, Return: o.Return * spread}
 		if op.Return == 0 {
 			op.Return = math.MaxInt64
 			if in.IsRead() {
@@ -192,8 +265,11 @@ func (h *history) operation(i int) (*model.EtcdRequest, model.MaybeEtcdResponse,
 		return nil, none, err
 	case o.Persisted && o.Return != 0:
 		return in, model.MaybeEtcdResponse{Persisted: true}, nil
-	case o.Return == 0:
-		return in, model.MaybeEtcdResponse{Error: "unknown"}, nil
+	case o.Refused != "" && in.Type == model.Compact:
+		_, text, _ := strings.Cut(o.Refused, "etcdserver: ")
+		return in, model.MaybeEtcdResponse{EtcdResponse: model.EtcdResponse{ClientError: text}}, nil
+	case o.Return == 0 || o.Refused != "":
+		return in, model.MaybeEtcdResponse{Error: "unknown" + o.Refused}, nil
 	}
 	out, err := response(in, o.Record[0], o.Response)
 	out.Revision = o.Revision
