@@ -73,7 +73,7 @@ func TestSimulatedSees(t *testing.T) {
 	}
 	binary := build(t).Binary
 	for name, spoil := range map[string]func(h *history){
-		"a write that is lost": func(h *history) { h.Committed = h.Committed[:len(h.Committed)/2] },
+		"a write that is lost":    func(h *history) { h.Committed = h.Committed[:len(h.Committed)/2] },
 		"writes in another order": func(h *history) { slices.Reverse(h.Committed[len(h.Committed)/4 : len(h.Committed)/2]) },
 		"an old answer": func(h *history) {
 			for i := range h.Operations {
