@@ -332,3 +332,26 @@ func TestCommitFails(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// watchedView knows whether it is closed.
+type watchedView struct {
+	mvcc.View
+	closed bool
+}
+
+func (v *watchedView) Close() { v.closed = true; v.View.Close() }
+
+func (v *watchedView) Write(b []byte) (int, error) {
+	if !v.closed {
+		return 0, errors.New("the view is open while a client is waited for")
+	}
+	return len(b), nil
+}
+
+func TestSlowClientsHoldNoView(t *testing.T) {
+	_, memory := sample(t, 10)
+	v := &watchedView{View: memory.View()}
+	if err := Write(v, v, t.TempDir(), nil); err != nil {
+		t.Error(err)
+	}
+}

@@ -21,7 +21,7 @@ import (
 const commitBytes = 8 << 20
 
 // Write writes the database of a view to w, without a check sum. It needs the whole of it in a file first, which it makes in a directory
-// and which is gone afterwards, and after a crash.
+// and which is gone afterwards, and after a crash. The view it closes before it writes: w may be slow.
 func Write(w io.Writer, v mvcc.View, dir string, members []*pb.Member) (err error) {
 	f, err := os.CreateTemp(dir, "etcd-snapshot-*.tmp")
 	if err != nil {
@@ -32,6 +32,7 @@ func Write(w io.Writer, v mvcc.View, dir string, members []*pb.Member) (err erro
 		defer func() { err = errors.Join(err, os.Remove(f.Name())) }()
 	}
 	err = create(f, v, members, func(size int64) error {
+		v.Close()
 		_, err := io.Copy(w, io.NewSectionReader(f, 0, size))
 		return err
 	})

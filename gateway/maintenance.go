@@ -24,7 +24,17 @@ const clusterVersion = "3.6.0"
 const StorageVersion = "3.6.0"
 
 // maintenanceServer is etcd's Maintenance service.
-type maintenanceServer struct{ *Server }
+type maintenanceServer struct {
+	*Server
+	snapshots chan struct{} // holds a token for each that is being made or sent
+}
+
+// maxSnapshots is how many snapshots are made and sent at a time: each takes as much of the disk as the key space.
+const maxSnapshots = 4
+
+func newMaintenanceServer(s *Server) *maintenanceServer {
+	return &maintenanceServer{s, make(chan struct{}, maxSnapshots)}
+}
 
 // Alarm implements pb.MaintenanceServer.
 func (s *maintenanceServer) Alarm(ctx context.Context, r *pb.AlarmRequest) (*pb.AlarmResponse, error) {
@@ -184,6 +194,12 @@ func (s *maintenanceServer) Snapshot(r *pb.SnapshotRequest, stream pb.Maintenanc
 	}
 	if s.SnapshotFile == nil {
 		return status.Error(codes.Unimplemented, "etcdserver: this server makes no snapshots")
+	}
+	select {
+	case s.snapshots <- struct{}{}:
+		defer func() { <-s.snapshots }()
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 	view, err := s.Node.Snapshot(ctx)
 	if err != nil {

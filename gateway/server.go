@@ -46,7 +46,7 @@ const (
 // streamWorkers is how many requests at a time are handled on stacks that have grown already; others begin on new ones.
 const streamWorkers = 64
 
-// SnapshotFile writes the records of a view as the file that clients get as a snapshot.
+// SnapshotFile writes the records of a view as the file that clients get as a snapshot. It may close the view.
 type SnapshotFile func(w io.Writer, view mvcc.View) error
 
 // Options are what a Server is made of. What is zero has etcd's default.
@@ -155,7 +155,7 @@ func (s *Server) register() {
 	pb.RegisterWatchServer(s.grpc, &watchServer{Server: s, framed: true})
 	pb.RegisterLeaseServer(s.grpc, &leaseServer{s})
 	pb.RegisterClusterServer(s.grpc, &clusterServer{s})
-	pb.RegisterMaintenanceServer(s.grpc, &maintenanceServer{s})
+	pb.RegisterMaintenanceServer(s.grpc, newMaintenanceServer(s))
 	pb.RegisterAuthServer(s.grpc, &authServer{s})
 	v3lockpb.RegisterLockServer(s.grpc, v3lock.NewLockServer(s.local))
 	v3electionpb.RegisterElectionServer(s.grpc, v3election.NewElectionServer(s.local))

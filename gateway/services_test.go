@@ -175,6 +175,44 @@ func TestHealthAndReflection(t *testing.T) {
 	}
 }
 
+// TestManySnapshots asks for more snapshots than are made at a time.
+func TestManySnapshots(t *testing.T) {
+	begun, goOn := make(chan struct{}, 100), make(chan struct{})
+	write := func(w io.Writer, _ mvcc.View) error {
+		begun <- struct{}{}
+		<-goOn
+		_, err := w.Write(make([]byte, 512))
+		return err
+	}
+	s := start(t, gatewaytest.Options{}, gateway.Options{SnapshotFile: write})
+	c, ctx := s.client(t), soon(t)
+	const n, most = 10, 4
+	done := make(chan error, n)
+	for range n {
+		go func() {
+			r, err := c.Snapshot(ctx)
+			if err == nil {
+				_, err = readAll(r)
+			}
+			done <- err
+		}()
+	}
+	for range most {
+		<-begun
+	}
+	select {
+	case <-begun:
+		t.Error("more than there may be")
+	case <-time.After(50 * time.Millisecond):
+	}
+	close(goOn)
+	for range n {
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 func TestSnapshot(t *testing.T) {
 	data := bytes.Repeat([]byte("0123456789"), 12345)
 	write := func(w io.Writer, view mvcc.View) error {

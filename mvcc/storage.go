@@ -21,7 +21,7 @@ type View interface {
 	// Scan calls visit with the records from one key up to but not including another, in key order, until visit returns
 	// an error, which Scan returns. Neither key nor value may be kept.
 	Scan(from, to []byte, visit func(key, value []byte) error) error
-	// Close lets go of the view.
+	// Close lets go of the view. It may be done twice.
 	Close()
 }
 

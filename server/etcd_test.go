@@ -126,6 +126,23 @@ func TestEtcdLost(t *testing.T) {
 	}
 }
 
+// TestEtcdStopsBehindAView stops a server while somebody looks at its key space. Who lets that one look is told.
+func TestEtcdStopsBehindAView(t *testing.T) {
+	s, stop := startServer(t, etcdConfig(t))
+	s.mustPut(t, "k", "v")
+	v, err := s.Snapshot(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- stop() }()
+	<-s.Stopped()
+	v.Close()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
 // TestEtcdNeedsItsPort starts a server without the etcd API on a log with etcd transactions.
 func TestEtcdNeedsItsPort(t *testing.T) {
 	cfg := etcdConfig(t)

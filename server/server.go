@@ -390,6 +390,9 @@ func (s *Server) closeEtcd() error {
 	return s.etcd.close()
 }
 
+// Stopped is closed when Run has ended service. Then it waits for all who still look at the etcd key space.
+func (s *Server) Stopped() <-chan struct{} { return s.stopped }
+
 // stop ends every connection and every goroutine but the log's.
 func (s *Server) stop() {
 	s.ending.Store(true)

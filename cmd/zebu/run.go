@@ -47,6 +47,14 @@ func (l launch) run(ctx context.Context) error {
 	l.announce(s.Addr(), api.addr())
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return api.run(ctx) })
+	group.Go(func() error {
+		select {
+		case <-s.Stopped(): // of itself; it waits until nobody looks at its state any more
+			api.stop()
+		case <-ctx.Done():
+		}
+		return nil
+	})
 	group.Go(func() error { boundGarbage(ctx); return nil })
 	for _, p := range ports {
 		group.Go(func() error { return p.Run(ctx) })
