@@ -28,13 +28,6 @@ func (b *etcdBench) measureMemory(ctx context.Context, members int) error {
 	return nil
 }
 
-func (b *etcdBench) fill(members int) int {
-	if members > 1 {
-		return b.size.ensembleFill
-	}
-	return b.size.revisions
-}
-
 func (b *etcdBench) fillTeam(ctx context.Context, id teamID) error {
 	t, err := b.startTeam(ctx, id, false)
 	if err != nil {
@@ -47,7 +40,7 @@ func (b *etcdBench) fillTeam(ctx context.Context, id teamID) error {
 	if err := t.connect(ctx); err != nil {
 		return err
 	}
-	res, err := measure(t.pids(), func() (*Result, error) { return t.fillKeys(ctx, int64(b.fill(id.members)), fillClients) })
+	res, err := measure(t.pids(), func() (*Result, error) { return t.fillKeys(ctx, int64(b.size.revisions), fillClients) })
 	if err != nil {
 		return err
 	}

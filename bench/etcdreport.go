@@ -71,7 +71,7 @@ func (b *etcdBench) keyRows(members int) []keyRow {
 			rows = append(rows, roundsRow(name+": server CPU per operation", "us", none, 0, name, serverCPU))
 		}
 	}
-	filled := fmt.Sprintf("%s revisions of %d bytes", thousands(b.fill(members)), valueSize)
+	filled := fmt.Sprintf("%s revisions of %d bytes", thousands(b.size.revisions), valueSize)
 	rows = append(rows,
 		roundsRow("watch: server CPU per event", "us", none, 0, "watch", serverCPU),
 		valueRow(filled+": written at", "/s", none, 0, "fill.rate"),
