@@ -43,7 +43,8 @@ type Election struct {
 
 	committed, lastSeen *quorum.Config
 	text                string          // committed's
-	rule                quorum.Verifier // for quorums: committed's, joined with lastSeen's if that is newer
+	base                quorum.Verifier // committed's rule for quorums
+	rule                quorum.Verifier // joined with lastSeen's if that is newer
 	voters              quorum.Set      // of either configuration
 	oracle              quorum.Oracle
 
@@ -289,7 +290,8 @@ func (e *Election) setConfigs(committed, lastSeen *quorum.Config) {
 		lastSeen = committed
 	}
 	e.committed, e.lastSeen, e.text = committed, lastSeen, committed.String()
-	e.rule = committed.Verifier()
+	e.base = committed.Verifier()
+	e.rule = e.base
 	if lastSeen.Version > committed.Version {
 		e.rule = quorum.NewJoint(e.rule, lastSeen.Verifier())
 	}
@@ -301,7 +303,7 @@ func (e *Election) setConfigs(committed, lastSeen *quorum.Config) {
 func (e *Election) consider(now proto.Millis) {
 	own := ballot{Vote: e.vote}
 	switch {
-	case !e.takesPart() || !e.voters.Has(e.vote.Leader) || !e.hasQuorum(e.received, &own) && !mutant.On(mutant.ElectedByMinority):
+	case !e.takesPart() || !e.voters.Has(e.vote.Leader) || !e.hasQuorum(e.rule, e.received, &own) && !mutant.On(mutant.ElectedByMinority):
 		e.finalAt = 0
 	case e.awaitsHeir(&own):
 		e.finalAt = 0
@@ -312,15 +314,15 @@ func (e *Election) consider(now proto.Millis) {
 	}
 }
 
-// hasQuorum says whether those who agree with b are a quorum.
-func (e *Election) hasQuorum(bs ballots, b *ballot) bool {
+// hasQuorum says whether those who agree with b are a quorum by a rule.
+func (e *Election) hasQuorum(rule quorum.Verifier, bs ballots, b *ballot) bool {
 	e.backers.Clear()
 	for i := range bs {
 		if b.agrees(&bs[i]) {
 			e.backers.Add(bs[i].from)
 		}
 	}
-	return e.oracle.HasQuorum(e.rule, e.backers)
+	return e.oracle.HasQuorum(rule, e.backers)
 }
 
 // unanimous says whether no better candidate than b can turn up in this round, because everybody has spoken for this

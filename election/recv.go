@@ -157,20 +157,21 @@ func (e *Election) better(now proto.Millis, a, b Vote) bool {
 
 // countSettled takes the vote of a server that follows or leads. If a quorum does so in this very round, this one is
 // over. Otherwise it may be that an ensemble is at work and this server came late: then it joins it, but only if its
-// leader itself says that it leads, lest a dead one be elected over and over.
+// leader itself says that it leads, lest a dead one be elected over and over. A configuration that is pending here may have come to nothing
+// there, and with it this server's own voice might be needed for a quorum; if it is in force there, notifications say so.
 func (e *Election) countSettled(now proto.Millis, b ballot) {
 	if b.Round == e.round {
 		// Votes of one round are kept without their version, so that epochs do not count among those who follow or lead.
 		kept := b
 		kept.version = 0
 		e.received.put(kept)
-		if e.hasQuorum(e.received, &b) && e.leads(e.received, b.Vote) {
+		if e.hasQuorum(e.rule, e.received, &b) && e.leads(e.received, b.Vote) {
 			e.decide(b.Vote)
 			return
 		}
 	}
 	news := e.outside.put(b)
-	if e.hasQuorum(e.outside, &b) && e.leads(e.outside, b.Vote) {
+	if e.hasQuorum(e.base, e.outside, &b) && e.leads(e.outside, b.Vote) {
 		e.round = b.Round
 		e.decide(b.Vote)
 		return
