@@ -52,11 +52,15 @@ type ensemble struct {
 func start(t *testing.T, z *peers.Zebu) *ensemble {
 	t.Helper()
 	e := &ensemble{t: t, zebu: z}
+	patient := 1 + rand.IntN(3) // when it is cut off it leads on in its own belief, while the others have elected
 	for id := 1; id <= 3; id++ {
 		m := &member{id: id, quorum: port(t), election: port(t), config: peers.Config{Dir: t.TempDir(), Port: port(t)}}
 		p := port(t)
 		m.etcd = fmt.Sprintf("127.0.0.1:%d", p)
 		m.config.Extra = []string{"tickTime=200", "initLimit=50", "syncLimit=10", "snapCount=1000", fmt.Sprintf("etcd.clientPort=%d", p)}
+		if id == patient {
+			m.config.Extra[2] = "syncLimit=30"
+		}
 		if err := os.MkdirAll(m.data(), 0o755); err != nil {
 			t.Fatal(err)
 		}
