@@ -3,6 +3,7 @@ module zebu
 go 1.26.0
 
 require (
+	github.com/gorilla/websocket v1.5.3
 	github.com/tidwall/btree v1.8.2
 	go.etcd.io/etcd/api/v3 v3.6.16
 	go.etcd.io/etcd/server/v3 v3.6.16

@@ -14,7 +14,7 @@
 //   - There is no older version: Downgrade refuses.
 //   - The on-demand progress of a stream goes on when one of its watches ended by compaction.
 //   - Callers of Lock and Election wait in their own names; in etcd the first caller's rights are those of all that wait.
-//   - JSON does not come over WebSocket, and over HTTP/2 only with TLS.
+//   - JSON comes over HTTP/2 only with TLS.
 //   - A certificate without a common name is as none.
 //   - RangeStream refuses, besides other orders, a target to sort by without an order: etcd sorts each message by itself, and loses keys.
 package gateway

@@ -51,10 +51,6 @@ func (s *Server) serveJSON() error {
 		}
 	}
 	mux := http.NewServeMux()
-	mux.Handle("/v3/", s.bounded(gateway))
-	mux.HandleFunc("/version", s.serveVersion)
-	mux.HandleFunc("/metrics", s.serveMetrics)
-	s.serveHealth(mux)
 	log, err := zap.NewStdLogAt(s.Log, zap.WarnLevel)
 	if err != nil {
 		return err
@@ -64,12 +60,19 @@ func (s *Server) serveJSON() error {
 		s.web.Handler = s.mixed(s.web.Handler)
 		s.web.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: int(min(s.MaxConcurrentStreams, math.MaxInt32))}
 	}
+	mux.Handle("/v3/", s.sockets(s.bounded(gateway)))
+	mux.HandleFunc("/version", s.serveVersion)
+	mux.HandleFunc("/metrics", s.serveMetrics)
+	s.serveHealth(mux)
 	return nil
 }
 
-// bounded refuses bodies that cannot be a request that gRPC takes; JSON needs a third more than bytes. Streams have no end.
+// maxBody is how many bytes of JSON a request that gRPC takes can have: a third more than without JSON.
+func (s *Server) maxBody() int64 { return 2 * int64(s.MaxRequestBytes+requestOverhead) }
+
+// bounded refuses bodies that cannot be a request that gRPC takes. Streams have no end.
 func (s *Server) bounded(next http.Handler) http.Handler {
-	limit := 2 * int64(s.MaxRequestBytes+requestOverhead)
+	limit := s.maxBody()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/v3/watch" && r.URL.Path != "/v3/lease/keepalive" {
 			r.Body = http.MaxBytesReader(w, r.Body, limit)

@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/gorilla/websocket"
 )
 
 // differing are the parts of answers that are different in every cluster.
@@ -117,6 +119,51 @@ func roundTrip(t *testing.T, ctx context.Context, method, url, body string) (sta
 		b = compact.Bytes()
 	}
 	return resp.StatusCode, header, differing.ReplaceAllString(string(b), `"$1":1`)
+}
+
+// TestWebSocket has streams and an error over WebSocket. What is no stream etcd answers when all messages are there, which it never knows.
+func TestWebSocket(t *testing.T) {
+	both(t, func(t *testing.T, addr string) (told []string) {
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
+		for _, c := range []struct {
+			path     string
+			messages []string
+			answers  int
+		}{
+			{"/v3/watch", []string{`{"create_request": {"key": "Zm9v"}}`, `{"create_request": {"key": "YmFy"}}`, `{"cancel_request": {"watch_id": 1}}`, `{"progress_request": {}}`}, 4},
+			{"/v3beta/watch", []string{`{"create_request": {"key": "Zm9v"}}`}, 1},
+			{"/v3/lease/keepalive", []string{`{"ID": 5}`, `{"ID": 6}`}, 2},
+			{"/v3/nothing", []string{`{}`}, 1},
+		} {
+			conn, resp, err := websocket.DefaultDialer.DialContext(ctx, "ws://"+addr+c.path, http.Header{"Sec-Websocket-Protocol": {"Bearer, token"}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp.Body.Close()
+			defer conn.Close()
+			told = append(told, c.path+" "+conn.Subprotocol())
+			for i := range max(len(c.messages), c.answers) {
+				if i < len(c.messages) {
+					if err := conn.WriteMessage(websocket.TextMessage, []byte(c.messages[i])); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if i >= c.answers {
+					continue
+				}
+				deadline, _ := ctx.Deadline()
+				conn.SetReadDeadline(deadline)
+				kind, b, err := conn.ReadMessage()
+				var compact bytes.Buffer
+				if json.Compact(&compact, b) == nil {
+					b = compact.Bytes()
+				}
+				told = append(told, fmt.Sprint(kind, differing.ReplaceAllString(string(b), `"$1":1`), err))
+			}
+		}
+		return told
+	})
 }
 
 func TestWatchJSON(t *testing.T) {
