@@ -45,7 +45,7 @@ func (m *mover) put() {
 	if m.ended {
 		return
 	}
-	m.after(Time(m.intn(int(20*Millisecond))), m.put)
+	m.after(Time(m.intn(int(40*Millisecond+2*m.o.Fsync))), m.put)
 	h := m.hosts[m.intn(len(m.hosts))]
 	if !h.up || h.paused || h.m == nil || m.o.EtcdUsers == 0 {
 		return
@@ -139,6 +139,7 @@ func TestMoveLeaderUnderFaults(t *testing.T) {
 	for seed := first; seed <= last; seed++ {
 		p := NewPlan(seed)
 		p.Options.EtcdUsers = max(1, p.Options.EtcdUsers)
+		p.Options.Pipeline, p.Options.InitLimit = min(5, p.Options.Pipeline), 10 // there is more to do than plans reckon with
 		w := NewWorld(seed, p.Options)
 		m := &mover{World: w, every: 700 * Millisecond}
 		trace := &Tail{Size: *lastFlag}
