@@ -12,6 +12,8 @@ type clientConn struct {
 	h  *Host
 	e  *end
 	rc replica.Conn
+
+	inbox []replica.Request // handed over to the member's goroutine, which has not got to them
 }
 
 // accept takes a client's connection.
@@ -43,7 +45,16 @@ func (c *clientConn) forget() {
 
 func (c *clientConn) gone() {
 	c.forget()
+	c.handOver()
 	c.h.rep.Disconnect(&c.rc)
+}
+
+// handOver lets the member's goroutine get to what has been handed over to it.
+func (c *clientConn) handOver() {
+	for i := range c.inbox {
+		c.h.m.Submit(&c.rc, &c.inbox[i])
+	}
+	c.inbox = c.inbox[:0]
 }
 
 func (c *clientConn) close() {
@@ -69,8 +80,15 @@ func (c *clientConn) take(m any) {
 	}
 	req := replica.Request{Xid: hdr.Xid, Op: hdr.Op, Body: d.Rest(), IDs: c.rc.IDs, At: now}
 	h.rep.Touch(&c.rc, now)
-	if replica.IsWrite(hdr.Op) || hdr.Op == proto.OpSync || c.rc.Busy() {
-		h.m.Submit(&c.rc, &req)
+	if replica.IsWrite(hdr.Op) || hdr.Op == proto.OpSync || c.rc.Busy() || len(c.inbox) > 0 {
+		c.inbox = append(c.inbox, req)
+		switch {
+		case len(c.inbox) > 1: // behind another one
+		case h.w.chance(8):
+			h.later(Time(h.w.intn(int(h.w.o.Turn+h.w.o.Latency))), func() { h.input(c.handOver) })
+		default:
+			c.handOver()
+		}
 		return
 	}
 	out, fx := h.rep.Read(&c.rc, &req, nil)

@@ -14,10 +14,12 @@ import (
 // patient keeps sessions alive through an election.
 func patient(o *Options) { o.SessionTimeout = 30_000 }
 
-// lag makes a follower miss a few transactions: it is down.
+// lag makes a follower miss a few transactions, after some that it has in its log: it is down.
 func lag(s *script) *Host {
 	h := s.others(s.theLeader())[0]
 	s.move(s.clients[0], s.theLeader())
+	s.write(s.clients[0], 0)
+	s.await("its log", func() bool { return h.logged == h.rep.Applied() && h.logged == s.theLeader().rep.Applied() })
 	h.Crash(false)
 	for range 3 {
 		s.write(s.clients[0], 0)
@@ -93,14 +95,15 @@ func rise(s *script) *Host {
 }
 
 // crashAtEveryChange switches a server off at each change of its disk in turn, from its start until it serves (ZOOKEEPER-3911,
-// 4646, 4643, 4785, 5094, 3642, 1154, 2307); and again with the leader crashing at the same moment.
+// 4646, 4643, 4785, 5094, 3642, 1154, 2307); and again with the leader crashing at the same moment,
+// and with logs in a directory of their own.
 func crashAtEveryChange(prepare func(*script) *Host) func(testing.TB) {
 	return func(t testing.TB) {
-		for _, both := range []bool{false, true} {
+		for round := range 5 {
 			points := 0
 			for crashed := true; crashed; points++ {
-				if crashed = crashAt(t, prepare, points, both); t.Failed() {
-					t.Fatalf("after %d changes, leader too: %t", points, both)
+				if crashed = crashAt(t, prepare, points, round); t.Failed() {
+					t.Fatalf("after %d changes, round %d", points, round)
 				}
 			}
 			if points < 5 {
@@ -112,8 +115,9 @@ func crashAtEveryChange(prepare func(*script) *Host) func(testing.TB) {
 }
 
 // crashAt switches a server off after a number of changes, and reports whether it came so far.
-func crashAt(t testing.TB, prepare func(*script) *Host, changes int, both bool) bool {
-	s := play(t, uint64(changes+1), func(o *Options) { o.LogSync, o.SessionTimeout = false, 30_000 })
+func crashAt(t testing.TB, prepare func(*script) *Host, changes, round int) bool {
+	both := round == 1
+	s := play(t, uint64(1000*round+changes+1), func(o *Options) { o.LogSync, o.SessionTimeout, o.OwnLogDir = false, 30_000, round > 1 })
 	h := prepare(s)
 	h.disk.CrashAfter(changes)
 	h.boot()
@@ -562,7 +566,7 @@ var disasters = []struct {
 	bugs []mutant.Bug
 }{
 	{"a crash at every change: diff (ZOOKEEPER-3911, 4643, 4646, 4785)", crashAtEveryChange(lag), []mutant.Bug{mutant.LogNotSynced, mutant.CommittedLeftOut}},
-	{"a crash at every change: snapshot (ZOOKEEPER-3642, 5094)", crashAtEveryChange(fallBehind), []mutant.Bug{mutant.SnapshotNotSynced}},
+	{"a crash at every change: snapshot (ZOOKEEPER-3642, 5094)", crashAtEveryChange(fallBehind), []mutant.Bug{mutant.SnapshotNotSynced, mutant.SnapshotDirNotSynced}},
 	{"a crash at every change: snapshot in a new epoch (ZOOKEEPER-2872)", crashAtEveryChange(fallBehindAndRise), []mutant.Bug{mutant.SnapshotNotSynced, mutant.AckBeforeHistory}},
 	{"a crash at every change: snapshot to an empty disk", crashAtEveryChange(forget), []mutant.Bug{mutant.SnapshotNotSynced}},
 	{"a crash at every change: truncation (ZOOKEEPER-1154, 1156, 1489)", crashAtEveryChange(overreach), []mutant.Bug{mutant.TruncNotDone}},
@@ -583,6 +587,11 @@ var disasters = []struct {
 	{"an observer ahead of its master", observerIsAheadOfItsMaster, []mutant.Bug{mutant.MasterCutsObserver}},
 	{"ZOOKEEPER-417", movedSessionWritesNothing, []mutant.Bug{mutant.MovedSessionWrites}},
 	{"a multi of a moved session", multiOfAMovedSession, []mutant.Bug{mutant.MovedMultiAnswered}},
+	{"an error at every operation: truncation (ZOOKEEPER-3701)", errorAtEveryOperation(overreach), []mutant.Bug{mutant.TruncErrorIgnored}},
+	{"an error at every operation: snapshot", errorAtEveryOperation(fallBehind), nil},
+	{"ZOOKEEPER-3231", purgedLogsAreNotNeeded, []mutant.Bug{mutant.PurgeTakesTooMuch}},
+	{"a damaged snapshot", newestSnapshotIsDamaged, []mutant.Bug{mutant.CorruptSnapshotLoaded}},
+	{"ZOOKEEPER-3642: a damaged snapshot of the leader", replacedHistoryStaysAway, []mutant.Bug{mutant.OldHistoryKept}},
 	{"a sync in an epoch without transactions", syncInAnEpochWithoutTransactions, nil},
 }
 

@@ -615,7 +615,7 @@ func (h *Host) snapshot() {
 		return
 	}
 	img := h.rep.Image()
-	h.snapping, h.snapped, h.rollNext = img, z, true
+	h.snapping, h.snapped, h.rollNext = img, z, !h.w.chance(4)
 	h.later(Time(h.w.intn(int(50*Millisecond))), func() {
 		if h.snapping == img {
 			h.finishSnapshot()
