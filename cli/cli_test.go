@@ -15,37 +15,9 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/zap"
-
-	"zebu/conf"
 	"zebu/internal/client"
-	"zebu/server"
+	"zebu/server/servertest"
 )
-
-// startServer runs a zebu server until the end of the test and returns its address.
-func startServer(t *testing.T) string {
-	t.Helper()
-	c := conf.Default()
-	c.DataDir = t.TempDir()
-	c.DataLogDir = c.DataDir
-	c.Client.Addr = conf.Address("127.0.0.1", 0)
-	c.Log.PreAlloc = 1 << 20
-	c.Tree.ExtendedTypes = true
-	s, err := server.New(server.Options{Config: c, Log: zap.NewNop()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- s.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	})
-	return s.Addr().String()
-}
 
 // outcome is what a run of the shell left.
 type outcome struct {
@@ -67,7 +39,7 @@ func run(t *testing.T, o Options, input string, command ...string) outcome {
 // bench is a server with a small tree.
 func bench(t *testing.T) Options {
 	t.Helper()
-	o := Options{Server: startServer(t)}
+	o := Options{Server: servertest.Start(t)}
 	got := run(t, o, `create /app root
 create /app/a one
 create /app/a/x
@@ -477,7 +449,7 @@ func TestTransfer(t *testing.T) {
 	o := bench(t)
 	run(t, o, "\x00\xff", "create", "-f", "-", "/app/bin")
 	run(t, o, "setAcl /app/b world:anyone:ra\n")
-	other := Options{Server: startServer(t)}
+	other := Options{Server: servertest.Start(t)}
 	for _, format := range []string{"json", "yaml"} {
 		file := filepath.Join(t.TempDir(), "export."+format)
 		if got := run(t, o, "", "export", "-a", "/app", file); got.code != 0 || !strings.Contains(got.err, "Wrote 6 nodes") {

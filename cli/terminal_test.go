@@ -15,6 +15,7 @@ import (
 	"github.com/creack/pty"
 
 	"zebu/internal/client"
+	"zebu/server/servertest"
 )
 
 // TestMain runs the shell instead of the tests if the environment names a server: for tests on a terminal.
@@ -271,7 +272,7 @@ func TestCandidates(t *testing.T) {
 			t.Errorf("%q: %v", text, got)
 		}
 	}
-	if err := s.connect(startServer(t)); err != nil {
+	if err := s.connect(servertest.Start(t)); err != nil {
 		t.Fatal(err)
 	}
 	defer s.close()

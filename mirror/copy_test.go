@@ -9,42 +9,22 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/zap"
-
-	"zebu/conf"
 	"zebu/internal/client"
 	"zebu/mirror"
 	"zebu/proto"
-	"zebu/server"
+	"zebu/server/servertest"
 )
 
 // startServer runs a zebu server until the end of the test, and returns a session with it and its address.
 func startServer(t *testing.T) (*client.Client, string) {
 	t.Helper()
-	c := conf.Default()
-	c.DataDir = t.TempDir()
-	c.DataLogDir = c.DataDir
-	c.Client.Addr = conf.Address("127.0.0.1", 0)
-	c.Log.PreAlloc = 1 << 20
-	s, err := server.New(server.Options{Config: c, Log: zap.NewNop()})
+	addr := servertest.Start(t)
+	cl, err := client.New(client.Options{Servers: addr})
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- s.Run(ctx) }()
-	cl, err := client.New(client.Options{Servers: s.Addr().String()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cl.Close(context.Background())
-		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	})
-	return cl, s.Addr().String()
+	t.Cleanup(func() { _ = cl.Close(context.Background()) })
+	return cl, addr
 }
 
 // plant makes nodes from "path=data", "path=data ephemeral".

@@ -10,37 +10,17 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/zap"
-
-	"zebu/conf"
 	"zebu/internal/client"
 	"zebu/mirror"
 	"zebu/proto"
-	"zebu/server"
+	"zebu/server/servertest"
 )
 
 // standalone runs a server with a small tree until the end of the test, and returns its address.
 func standalone(t *testing.T, paths ...string) string {
 	t.Helper()
-	c := conf.Default()
-	c.DataDir = t.TempDir()
-	c.DataLogDir = c.DataDir
-	c.Client.Addr = conf.Address("127.0.0.1", 0)
-	c.Log.PreAlloc = 1 << 20
-	s, err := server.New(server.Options{Config: c, Log: zap.NewNop()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- s.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	})
-	cl, err := client.New(client.Options{Servers: s.Addr().String()})
+	addr := servertest.Start(t)
+	cl, err := client.New(client.Options{Servers: addr})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,7 +30,7 @@ func standalone(t *testing.T, paths ...string) string {
 			t.Fatal(err)
 		}
 	}
-	return s.Addr().String()
+	return addr
 }
 
 // TestCopyCommand checks what is the program's part of a copy: invocations, output and exit codes.

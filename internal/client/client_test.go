@@ -10,38 +10,10 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/zap"
-
-	"zebu/conf"
 	"zebu/internal/client"
 	"zebu/proto"
-	"zebu/server"
+	"zebu/server/servertest"
 )
-
-// startServer runs a zebu server until the end of the test and returns its address.
-func startServer(t *testing.T) string {
-	t.Helper()
-	c := conf.Default()
-	c.DataDir = t.TempDir()
-	c.DataLogDir = c.DataDir
-	c.Client.Addr = conf.Address("127.0.0.1", 0)
-	c.Log.PreAlloc = 1 << 20
-	c.Tree.ExtendedTypes = true
-	s, err := server.New(server.Options{Config: c, Log: zap.NewNop()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- s.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	})
-	return s.Addr().String()
-}
 
 // dialer remembers the connections it made, so that a test can cut them.
 type dialer struct {
@@ -136,7 +108,7 @@ func waitState(t *testing.T, c *client.Client, want client.State) {
 }
 
 func TestOperations(t *testing.T) {
-	addr := startServer(t)
+	addr := servertest.Start(t)
 	create(t, connect(t, client.Options{Servers: addr}), "/app", "", proto.Persistent)
 	c := connect(t, client.Options{Servers: addr + "/app"})
 	ctx := limit(t)
@@ -215,7 +187,7 @@ func TestOperations(t *testing.T) {
 
 // TestReconnect cuts the connection and expects the session, its identities and its watches to go on.
 func TestReconnect(t *testing.T) {
-	addr := startServer(t)
+	addr := servertest.Start(t)
 	d := &dialer{}
 	c := connect(t, client.Options{Servers: addr, Patience: 10 * time.Second, Dial: d.dial})
 	other := connect(t, client.Options{Servers: addr})
@@ -287,7 +259,7 @@ func TestReconnect(t *testing.T) {
 }
 
 func TestRemoveWatches(t *testing.T) {
-	c := connect(t, client.Options{Servers: startServer(t)})
+	c := connect(t, client.Options{Servers: servertest.Start(t)})
 	ctx := limit(t)
 	create(t, c, "/a", "", proto.Persistent)
 	if err := c.RemoveWatches(ctx, "/a", proto.WatcherAny, false); err != proto.ErrNoWatcher {
@@ -319,7 +291,7 @@ func TestRemoveWatches(t *testing.T) {
 
 // TestAuthRefused expects the session to survive an identity that the server does not take.
 func TestAuthRefused(t *testing.T) {
-	c := connect(t, client.Options{Servers: startServer(t), Patience: 10 * time.Second})
+	c := connect(t, client.Options{Servers: servertest.Start(t), Patience: 10 * time.Second})
 	ctx := limit(t)
 	if err := c.Connected(ctx); err != nil {
 		t.Fatal(err)
@@ -341,7 +313,7 @@ func TestServerList(t *testing.T) {
 	}
 	dead := l.Addr().String()
 	l.Close()
-	addr := startServer(t)
+	addr := servertest.Start(t)
 	c := connect(t, client.Options{Servers: dead + "," + addr + "," + dead})
 	if err := c.Connected(limit(t)); err != nil || c.Server() != addr {
 		t.Errorf("%v %s", err, c.Server())
@@ -360,7 +332,7 @@ func TestServerList(t *testing.T) {
 }
 
 func TestClose(t *testing.T) {
-	addr := startServer(t)
+	addr := servertest.Start(t)
 	other := connect(t, client.Options{Servers: addr})
 	c := connect(t, client.Options{Servers: addr})
 	create(t, c, "/e", "", proto.Ephemeral)

@@ -6,11 +6,12 @@ import (
 
 	"zebu/internal/client"
 	"zebu/proto"
+	"zebu/server/servertest"
 )
 
 // TestMulti checks that a transaction is done as a whole, or not at all, below a chroot too.
 func TestMulti(t *testing.T) {
-	addr := startServer(t)
+	addr := servertest.Start(t)
 	create(t, connect(t, client.Options{Servers: addr}), "/root", "", proto.Persistent)
 	c := connect(t, client.Options{Servers: addr + "/root"})
 	ops := []client.Op{

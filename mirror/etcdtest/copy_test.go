@@ -17,11 +17,10 @@ import (
 	"go.etcd.io/etcd/server/v3/embed"
 	"go.uber.org/zap"
 
-	"zebu/conf"
 	"zebu/internal/client"
 	"zebu/mirror"
 	"zebu/proto"
-	"zebu/server"
+	"zebu/server/servertest"
 )
 
 // startEtcd runs an etcd server until the end of the test.
@@ -58,19 +57,8 @@ func startEtcd(t *testing.T) (*clientv3.Client, string) {
 // startZebu runs a zebu server until the end of the test.
 func startZebu(t *testing.T) (*client.Client, string) {
 	t.Helper()
-	c := conf.Default()
-	c.DataDir = t.TempDir()
-	c.DataLogDir = c.DataDir
-	c.Client.Addr = conf.Address("127.0.0.1", 0)
-	c.Log.PreAlloc = 1 << 20
-	s, err := server.New(server.Options{Config: c, Log: zap.NewNop()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- s.Run(ctx) }()
-	cl, err := client.New(client.Options{Servers: s.Addr().String()})
+	addr := servertest.Start(t)
+	cl, err := client.New(client.Options{Servers: addr})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,14 +66,8 @@ func startZebu(t *testing.T) (*client.Client, string) {
 		for range cl.Events() {
 		}
 	}()
-	t.Cleanup(func() {
-		cl.Close(context.Background())
-		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	})
-	return cl, s.Addr().String()
+	t.Cleanup(func() { _ = cl.Close(context.Background()) })
+	return cl, addr
 }
 
 // options are for a copy between two addresses.
