@@ -1,6 +1,7 @@
 package replica
 
 import (
+	"errors"
 	"math"
 	"testing"
 
@@ -8,6 +9,8 @@ import (
 
 	"zebu/mvcc"
 	"zebu/proto"
+	"zebu/quorum"
+	"zebu/zab"
 )
 
 // etcdBench is a bench with a key space in memory.
@@ -183,5 +186,21 @@ func TestAdoptedKeySpaceIsCompacted(t *testing.T) {
 	r.adopt(b.r)
 	if r.kv.compact == nil {
 		t.Error("it is not")
+	}
+}
+
+// A leader that has no part in the etcd API, as one whose configuration lost its port, cannot bring a server that has keys up to date.
+func TestSnapshotWithoutTheKeys(t *testing.T) {
+	for _, used := range []bool{false, true} {
+		b := etcdBench(t, mvcc.Options{})
+		if used {
+			b.propose(&pb.PutRequest{Key: []byte("k")})
+			b.commit()
+		}
+		m := NewMember(MemberOptions{ID: 1, Committed: &quorum.Config{}}, b.r, Disk{})
+		m.learner = zab.NewLearner(zab.LearnerOptions{}, 0)
+		if err := m.SnapshotLoaded(m.NewLoader(), 100); errors.Is(err, errWithoutEtcd) != used {
+			t.Errorf("with keys: %t; %v", used, err)
+		}
 	}
 }

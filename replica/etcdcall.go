@@ -389,6 +389,10 @@ func (m *Member) mayJoin(from proto.ServerID, p *proto.QuorumPacket) bool {
 
 var errForeign = errors.New("it cannot apply transactions of the etcd API, of which there have been some: it has to be a zebu server with etcd.clientPort")
 
+// errWithoutEtcd says that the leader's snapshot would put the tree ahead of the key space, which would then be without what was between.
+var errWithoutEtcd = errors.New("the leader has no part in the etcd API, and its snapshot would leave the key space of this server behind: " +
+	"it has to be a zebu server with etcd.clientPort")
+
 // refuse closes the link of a learner that may not join.
 func (m *Member) refuse(id proto.ServerID) {
 	m.broken = append(m.broken, zab.Drop{ID: id, Err: errForeign})

@@ -405,6 +405,9 @@ func (m *Member) SnapshotLoaded(l *Loader, z proto.Zxid) error {
 	if m.learner == nil {
 		return nil
 	}
+	if store := m.r.kv.store; l.Etcd == nil && store != nil && !store.Empty() {
+		return errWithoutEtcd
+	}
 	if err := l.Finish(z); err != nil {
 		return err
 	}

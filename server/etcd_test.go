@@ -17,6 +17,7 @@ import (
 	"zebu/conf"
 	"zebu/mvcc"
 	"zebu/proto"
+	"zebu/quorum"
 )
 
 func etcdConfig(t *testing.T) *conf.Config {
@@ -123,6 +124,44 @@ func TestEtcdLost(t *testing.T) {
 			}
 			startServer(t, cfg) // with an empty key space, as the error says
 		})
+	}
+}
+
+// TestEtcdWaitsInTheLog starts a member that has no snapshot any more. What is not known to be committed is in its log alone, so that a
+// snapshot of the tree must not make that log superfluous.
+func TestEtcdWaitsInTheLog(t *testing.T) {
+	cfg := etcdConfig(t)
+	s, stop := startServer(t, cfg)
+	s.mustPut(t, "k", "v")
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	snapshots := func() []string {
+		list, err := filepath.Glob(filepath.Join(cfg.DataDir, "version-2", "snapshot.*"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return list
+	}
+	for _, path := range snapshots() {
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cfg.Snapshot.TrustEmpty = true
+	cfg.Quorum.ServerID = 1
+	for id := range proto.ServerID(3) {
+		cfg.Quorum.Config.Members = append(cfg.Quorum.Config.Members, quorum.Member{ID: id + 1, Addrs: []quorum.PeerAddr{{Host: "127.0.0.1"}}})
+	}
+	s, err := New(Options{Config: cfg, Log: zaptest.NewLogger(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if waiting, list := s.rep.EtcdWaiting(), snapshots(); waiting > 0 && len(list) > 0 || waiting == 0 {
+		t.Errorf("%d transactions wait, and there are %v", waiting, list)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
 	}
 }
 

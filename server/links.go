@@ -498,7 +498,7 @@ func (e *ensemble) configured(c *quorum.Config) error {
 		e.self = m
 	}
 	if e.self.Client != old.Client && e.self.Client != (proto.HostPort{}) {
-		e.s.move(e.self.Client)
+		e.s.moveTo(e.self.Client)
 	}
 	if slices.Equal(electionAddrs(e.self), electionAddrs(old)) {
 		e.mesh.SetPeers(transport.ElectionPeers(c, e.m.LastSeen()))

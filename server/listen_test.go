@@ -2,6 +2,7 @@ package server
 
 import (
 	"net"
+	"runtime"
 	"testing"
 
 	"zebu/proto"
@@ -21,22 +22,33 @@ func TestMove(t *testing.T) {
 		return proto.HostPort{Host: host, Port: a.(*net.TCPAddr).Port}
 	}
 
-	s.move(at(taken.Addr(), "127.0.0.1"))
+	s.movedTo(at(taken.Addr(), "127.0.0.1"))
 	if s.Addr().String() != before {
 		t.Errorf("the port is taken, and the server listens at %v, not %s", s.Addr(), before)
 	}
 	newClient(t, s).must(1, proto.OpCreate, createReq("/a", 0))
 
-	s.move(at(s.Addr(), "192.0.2.1")) // reserved for documentation: nobody has it
+	s.movedTo(at(s.Addr(), "192.0.2.1")) // reserved for documentation: nobody has it
 	if s.Addr().String() != before {
 		t.Errorf("the address is not this machine's, and the server listens at %v, not %s", s.Addr(), before)
 	}
 	newClient(t, s).must(1, proto.OpCreate, createReq("/b", 0))
 
-	s.move(at(s.Addr(), "127.0.0.2"))
+	s.movedTo(at(s.Addr(), "127.0.0.2"))
 	if host := s.Addr().(*net.TCPAddr).IP.String(); host != "127.0.0.2" {
 		t.Errorf("the server has not moved: %v", s.Addr())
 	}
 	newClient(t, s).must(1, proto.OpCreate, createReq("/c", 0))
 	c.must(1, proto.OpCreate, createReq("/d", 0)) // connections stay
+}
+
+// movedTo moves the client port, and waits until it has been.
+func (s *Server) movedTo(addr proto.HostPort) {
+	s.moving.Lock() // as if something were in the way: nobody else has to wait for that
+	s.moveTo(addr)
+	s.Addr()
+	s.moving.Unlock()
+	for s.wanted.Load() != nil {
+		runtime.Gosched()
+	}
 }

@@ -68,6 +68,8 @@ type Server struct {
 
 	listening sync.Mutex // for listener
 	listener  net.Listener
+	moving    sync.Mutex // held while the listener is replaced
+	wanted    atomic.Pointer[proto.HostPort]
 	addrs     *addressLimit
 	throttle  *connThrottle
 	report    *status.Report
@@ -138,7 +140,7 @@ func New(opt Options) (*Server, error) {
 		}
 		s.part.Store(&part{leader: proto.NoServer})
 	}
-	if s.listener, err = listen(s.cfg.Client); err != nil {
+	if s.listener, err = listen(context.Background(), s.cfg.Client); err != nil {
 		return nil, errors.Join(err, s.store.Close())
 	}
 	return s, nil
@@ -151,34 +153,61 @@ func (s *Server) Addr() net.Addr {
 	return s.listener.Addr()
 }
 
-// move listens for clients at another address, which a reconfiguration has given this server. Connections stay. If that cannot be
-// done, clients are served where they were: an ensemble must not lose a server to an address that somebody mistyped.
+// moveTo has the server listen for clients at another address, which a reconfiguration has given it. To find out what a name stands for may
+// take long, and the loop has other things to do.
+func (s *Server) moveTo(addr proto.HostPort) {
+	s.wanted.Store(&addr)
+	s.tasks.Go(func() {
+		s.moving.Lock()
+		defer s.moving.Unlock()
+		if last := s.wanted.Load(); last != nil {
+			s.move(*last)
+			s.wanted.CompareAndSwap(last, nil)
+		}
+	})
+}
+
+// move listens at another address. Connections stay. If that cannot be done, clients are served where they were: an ensemble must not
+// lose a server to an address that somebody mistyped.
 func (s *Server) move(addr proto.HostPort) {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	s.tasks.Go(func() {
+		select {
+		case <-s.stopped:
+			cancel()
+		case <-ctx.Done():
+		}
+	})
 	c := s.cfg.Client
 	c.Addr = conf.Address(addr.Host, addr.Port)
 	s.listening.Lock()
-	defer s.listening.Unlock()
-	if s.ending.Load() {
-		return
-	}
-	before, _ := s.listener.Addr().(*net.TCPAddr)
+	old := s.listener
+	s.listening.Unlock()
+	before, _ := old.Addr().(*net.TCPAddr)
 	same := before != nil && before.Port == addr.Port
 	if same {
-		s.listener.Close() // the new one may stand for the same
+		old.Close() // the new one may stand for the same
 	}
-	ln, err := listen(c)
+	ln, err := listen(ctx, c)
 	if err != nil {
 		s.log.Error("cannot serve clients where the ensemble's configuration says", zap.Error(err))
 		if !same {
 			return
 		}
 		c.Addr = conf.Address(before.IP.String(), before.Port)
-		if ln, err = listen(c); err != nil {
+		if ln, err = listen(ctx, c); err != nil {
 			s.log.Error("cannot serve new clients", zap.Error(err))
 			return
 		}
 	} else if !same {
-		s.listener.Close()
+		old.Close()
+	}
+	s.listening.Lock()
+	defer s.listening.Unlock()
+	if s.ending.Load() {
+		ln.Close()
+		return
 	}
 	s.listener = ln
 	s.tasks.Go(func() { s.accept(ln) })
@@ -285,7 +314,8 @@ func (s *Server) restore(fsys vfs.FS) (disk replica.Disk, err error) {
 	} else if err := s.rep.Lead(); err != nil {
 		return disk, err
 	}
-	if !info.HasSnapshot && info.LastZxid >= 0 || s.rep.Counts().Orphans > 0 {
+	// What waits to be confirmed is in the log alone: a snapshot must not take its place.
+	if s.rep.EtcdWaiting() == 0 && !info.HasSnapshot && info.LastZxid >= 0 || s.rep.Counts().Orphans > 0 {
 		// A log without a snapshot is refused at the next start: it might be what is left of a lost directory. And the log
 		// to come is about a state without orphans.
 		if _, err := s.store.WriteSnapshot(s.rep.Image()); err != nil {
