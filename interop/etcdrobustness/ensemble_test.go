@@ -41,7 +41,10 @@ func (m *member) addr() string { return fmt.Sprintf("127.0.0.1:%d", m.config.Por
 
 func (m *member) data() string { return filepath.Join(m.config.Dir, "data") }
 
-// ensemble is three servers, which end with the test.
+// voters is how many servers of an ensemble vote.
+const voters = 3
+
+// ensemble is three servers that vote, and perhaps an observer. They end with the test.
 type ensemble struct {
 	t       *testing.T
 	zebu    *peers.Zebu
@@ -49,17 +52,20 @@ type ensemble struct {
 	net     network
 }
 
-func start(t *testing.T, z *peers.Zebu) *ensemble {
+func start(t *testing.T, z *peers.Zebu, observers int) *ensemble {
 	t.Helper()
 	e := &ensemble{t: t, zebu: z}
-	patient := 1 + rand.IntN(3) // when it is cut off it leads on in its own belief, while the others have elected
-	for id := 1; id <= 3; id++ {
+	patient := 1 + rand.IntN(voters) // when it is cut off it leads on in its own belief, while the others have elected
+	for id := 1; id <= voters+observers; id++ {
 		m := &member{id: id, quorum: port(t), election: port(t), config: peers.Config{Dir: t.TempDir(), Port: port(t)}}
 		p := port(t)
 		m.etcd = fmt.Sprintf("127.0.0.1:%d", p)
 		m.config.Extra = []string{"tickTime=200", "initLimit=50", "syncLimit=10", "snapCount=1000", fmt.Sprintf("etcd.clientPort=%d", p)}
 		if id == patient {
 			m.config.Extra[2] = "syncLimit=30"
+		}
+		if id > voters {
+			m.config.Extra = append(m.config.Extra, "peerType=observer")
 		}
 		if err := os.MkdirAll(m.data(), 0o755); err != nil {
 			t.Fatal(err)
@@ -75,7 +81,11 @@ func start(t *testing.T, z *peers.Zebu) *ensemble {
 			if o != m { // each goes to each other by a way of its own
 				quorum, election = e.net.way(t, m.id, o.id, quorum), e.net.way(t, m.id, o.id, election)
 			}
-			m.config.Extra = append(m.config.Extra, fmt.Sprintf("server.%d=127.0.0.1:%d:%d;127.0.0.1:%d", o.id, quorum, election, o.config.Port))
+			role := "participant"
+			if o.id > voters {
+				role = "observer"
+			}
+			m.config.Extra = append(m.config.Extra, fmt.Sprintf("server.%d=127.0.0.1:%d:%d:%s;127.0.0.1:%d", o.id, quorum, election, role, o.config.Port))
 		}
 		e.launch(m)
 	}
@@ -143,7 +153,7 @@ func (e *ensemble) leader() *member {
 	return nil
 }
 
-// follower is one of them, when there is a leader.
+// follower is one of them, or the observer, when there is a leader.
 func (e *ensemble) follower() *member {
 	e.t.Helper()
 	leader := e.leader()

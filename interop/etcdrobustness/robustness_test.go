@@ -73,28 +73,31 @@ func TestRobustness(t *testing.T) {
 	z := build(t)
 	minutes, _ := strconv.Atoi(os.Getenv("ROBUSTNESS_MINUTES"))
 	if minutes == 0 {
-		t.Run("etcd, kill the leader", func(t *testing.T) { robustness(t, z, loads[0], faults[:1]) })
-		t.Run("kubernetes, stop a follower", func(t *testing.T) { robustness(t, z, loads[1], faults[1:2]) })
+		t.Run("etcd, kill the leader", func(t *testing.T) { robustness(t, z, loads[0], faults[:1], 0) })
+		t.Run("kubernetes, stop a follower", func(t *testing.T) { robustness(t, z, loads[1], faults[1:2], 0) })
 		return
 	}
 	rounds, done := 0, map[string]int{}
 	for end := time.Now().Add(time.Duration(minutes) * time.Minute); time.Now().Before(end) && !t.Failed(); rounds++ {
 		l := loads[rounds%len(loads)]
 		var picked []fault
-		name := l.name
+		name, observers := l.name, rand.IntN(2)
+		if observers > 0 {
+			name += " with an observer"
+		}
 		for range 1 + rand.IntN(4) {
 			f := faults[rand.IntN(len(faults))]
 			picked = append(picked, f)
 			name += ", " + f.name
 			done[f.name]++
 		}
-		t.Run(name, func(t *testing.T) { robustness(t, z, l, picked) })
+		t.Run(name, func(t *testing.T) { robustness(t, z, l, picked, observers) })
 	}
 	t.Logf("%d rounds, %v", rounds, done)
 }
 
-func robustness(t *testing.T, z *peers.Zebu, l load, picked []fault) {
-	e := start(t, z)
+func robustness(t *testing.T, z *peers.Zebu, l load, picked []fault, observers int) {
+	e := start(t, z, observers)
 	ids, base := identity.NewIDProvider(), time.Now()
 	requests, watches := client.NewSet(ids, base), client.NewSet(ids, base)
 	defer requests.Close()
@@ -214,7 +217,7 @@ func equal(ctx context.Context, e *ensemble) {
 func check(e *ensemble, l load, reports []report.ClientReport) {
 	e.t.Helper()
 	var dirs []string
-	for _, m := range e.members {
+	for _, m := range e.members[:voters] {
 		dirs = append(dirs, m.data())
 	}
 	persisted, err := committed(dirs)
