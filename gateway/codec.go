@@ -1,8 +1,10 @@
 package gateway
 
 import (
+	"errors"
 	"fmt"
 
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"google.golang.org/grpc/mem"
 	"google.golang.org/protobuf/proto"
 
@@ -36,6 +38,9 @@ func (codec) Marshal(v any) (mem.BufferSlice, error) {
 	return nil, fmt.Errorf("a message of type %T", v)
 }
 
+// errTxn is what is wrong with a transaction that is not decoded.
+var errTxn = errors.New("a transaction that is damaged, or in which others nest too deep")
+
 // marshal uses a pooled buffer if that is worth it.
 func marshal(m mvcc.Message) (mem.Buffer, error) {
 	size := m.Size()
@@ -58,6 +63,11 @@ func (codec) Unmarshal(data mem.BufferSlice, v any) error {
 	buffer := data.MaterializeToBuffer(mem.DefaultBufferPool())
 	defer buffer.Free()
 	switch m := v.(type) {
+	case *pb.TxnRequest:
+		if !mvcc.Decodable(buffer.ReadOnlyData()) {
+			return errTxn
+		}
+		return m.Unmarshal(buffer.ReadOnlyData())
 	case mvcc.Message:
 		return m.Unmarshal(buffer.ReadOnlyData())
 	case proto.Message:

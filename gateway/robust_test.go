@@ -2,9 +2,11 @@ package gateway_test
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 	"io"
 	"net/http"
+	"runtime"
 	"testing"
 	"time"
 
@@ -42,6 +44,33 @@ var bodies = map[string]string{
 	"great numbers":   "\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01\x10\xff\xff\xff\xff\xff\xff\xff\xff\x7f\x18\xff\xff\xff\xff\x0f",
 	"cut off":         "\x0a\x7f",
 	"nested branches": "\x12\x08\x22\x06\x12\x04\x22\x02\x12\x00",
+	"deeply nested":   deeplyNested(),
+}
+
+// deeplyNested is a transaction of transactions of transactions ...: as many as fit.
+func deeplyNested() string {
+	const most = 2<<20 - 16
+	b, at := make([]byte, most), most
+	for at > 16 {
+		for _, tag := range []byte{4<<3 | 2, 2<<3 | 2} {
+			head := binary.AppendUvarint([]byte{tag}, uint64(most-at))
+			at -= copy(b[at-len(head):], head)
+		}
+	}
+	return string(b[at:])
+}
+
+// TestDeepTransaction sends a transaction whose levels would take half a gigabyte.
+func TestDeepTransaction(t *testing.T) {
+	s := start(t, gatewaytest.Options{}, gateway.Options{})
+	conn := s.dial(t)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	ask(t, conn, "/etcdserverpb.KV/Txn", "deeply nested", bodies["deeply nested"])
+	runtime.ReadMemStats(&after)
+	if grown := int64(after.Sys - before.Sys); grown > 64<<20 {
+		t.Errorf("the process has grown by %d MiB", grown>>20)
+	}
 }
 
 // TestAnyMessage sends all methods messages of all kinds, to a server in good order, without a leader, and without a state. Whatever
