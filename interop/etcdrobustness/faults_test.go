@@ -101,8 +101,8 @@ func (e *ensemble) take(m *member, files string) {
 	e.serving(m)
 }
 
-// powerLoss ends all servers at once, and what they had not synced of the key space is not there when they start again: it is as it was
-// some time before, unless they have said since that they have synced it.
+// powerLoss ends all servers at once, and what they had not synced is not there when they start again: the key space is as it was some time
+// before, unless they have said since that they have synced it, and of a transaction that was being logged there is a part.
 func (e *ensemble) powerLoss() {
 	kept := map[*member]string{}
 	for _, m := range e.members {
@@ -124,6 +124,9 @@ func (e *ensemble) powerLoss() {
 		now, err2 := os.ReadFile(filepath.Join(own, "CURRENT"))
 		if err != nil || err2 != nil {
 			e.t.Fatal(err, err2)
+		}
+		if err := tear(m.data()); err != nil {
+			e.t.Fatal(err)
 		}
 		if !bytes.Equal(before, now) {
 			continue

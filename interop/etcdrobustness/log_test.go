@@ -2,11 +2,13 @@ package etcdrobustness
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 
@@ -31,7 +33,7 @@ func committed(dirs []string) ([]model.EtcdRequest, error) {
 				return nil, err
 			}
 			for _, name := range logs {
-				if err := readLog(name, own); err != nil {
+				if _, err := readLog(name, own); err != nil {
 					return nil, err
 				}
 			}
@@ -60,26 +62,46 @@ func committed(dirs []string) ([]model.EtcdRequest, error) {
 	return requests, nil
 }
 
-// readLog adds the etcd records in a log.
-func readLog(name string, to map[proto.Zxid][]byte) error {
+// readLog adds the etcd records in a log. It returns the offset behind the last record.
+func readLog(name string, to map[proto.Zxid][]byte) (end int64, err error) {
 	r, err := storage.OpenLog(vfs.OS, name, 1<<30)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer r.Close()
 	for {
 		rec, err := r.Next()
 		if errors.Is(err, io.EOF) {
-			return nil
+			return r.Tail().Offset, nil
 		}
 		if err != nil {
-			return err
+			return 0, err
 		}
 		if rec.Header.Type == proto.OpEtcd {
 			d := proto.NewDecoder(rec.Body)
 			to[rec.Header.Zxid] = bytes.Clone(d.Buf())
 		}
 	}
+}
+
+// tear leaves the beginning of a record at the end of the newest log of a data directory.
+func tear(dir string) error {
+	logs, err := filepath.Glob(filepath.Join(dir, "version-2", "log.*"))
+	if err != nil || len(logs) == 0 {
+		return err
+	}
+	newest := slices.MaxFunc(logs, func(a, b string) int { return cmp.Or(cmp.Compare(len(a), len(b)), cmp.Compare(a, b)) })
+	end, err := readLog(newest, map[proto.Zxid][]byte{})
+	if err != nil {
+		return err
+	}
+	f, err := os.OpenFile(newest, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	part := []byte{0, 0, 0, 0, 1, 2, 3, 4, 0, 0, 1, 0, 5, 6, 7, 8} // checksum, length of 256, and four bytes of these
+	_, err = f.WriteAt(part, end)
+	return errors.Join(err, f.Close())
 }
 
 // The kinds of records, as in package mvcc, which etcd 3.7's messages do not go with.
