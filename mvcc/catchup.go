@@ -6,8 +6,10 @@ import (
 
 // How much one round of catching up does.
 const (
-	maxRound          = 512  // watches
-	maxRoundRevisions = 1000 // revisions
+	maxRound          = 512      // watches
+	maxRoundRevisions = 1000     // revisions
+	maxRoundWork      = 64 << 10 // revisions times watches: nothing else is done meanwhile
+	maxRoundBytes     = 16 << 20 // of values
 )
 
 // CatchUp is one round of catching up: some watches that lag, and the revisions to be read for them.
@@ -56,7 +58,7 @@ func (h *Hub) StartCatchUp(s *Store) ([]Delivery, *CatchUp, error) {
 	}
 	clear(h.lagging[len(left):])
 	h.lagging = left
-	job.to = min(s.stored, job.from+maxRoundRevisions-1)
+	job.to = min(s.stored, job.from+min(maxRoundRevisions, int64(maxRoundWork/max(1, len(job.watchers))))-1)
 	if job.from > job.to {
 		return out, nil, nil
 	}
@@ -65,7 +67,7 @@ func (h *Hub) StartCatchUp(s *Store) ([]Delivery, *CatchUp, error) {
 
 // Read reads what the round is about from a view that was taken after the round began.
 func (c *CatchUp) Read(view View) (err error) {
-	c.history, err = ReadHistory(view, c.from, c.to)
+	c.history, c.to, err = readHistory(view, c.from, c.to, maxRoundBytes)
 	return err
 }
 
@@ -129,5 +131,5 @@ func (w *watcher) replay(history []Changes, to, current int64, prev *prevCache) 
 	if err != nil || len(events) == 0 {
 		return nil, err
 	}
-	return []Delivery{w.delivery(current, events)}, nil
+	return []Delivery{w.delivery(current, events, bytesOf(events))}, nil
 }

@@ -1,7 +1,9 @@
 package mvcc
 
 import (
+	"errors"
 	"fmt"
+	"math"
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
 )
@@ -17,7 +19,7 @@ type Changes struct {
 func (s *Store) History(from, to int64) ([]Changes, error) {
 	view := s.storage.View()
 	defer view.Close()
-	list, err := ReadHistory(view, from, min(to, s.stored))
+	list, _, err := readHistory(view, from, min(to, s.stored), math.MaxInt)
 	if err != nil {
 		return nil, err
 	}
@@ -35,14 +37,22 @@ func (s *Store) History(from, to int64) ([]Changes, error) {
 	return list, nil
 }
 
-// ReadHistory is History from a view, without what is not stored yet.
-func ReadHistory(view View, from, to int64) ([]Changes, error) {
-	var list []Changes
-	err := view.Scan(mainBound(from), mainBound(to+1), func(key, value []byte) error {
+// errEnough ends a scan.
+var errEnough = errors.New("enough")
+
+// readHistory is History from a view, without what is not stored yet. It ends behind the first revision with which the bytes of all reach a
+// limit, and returns up to which it got.
+func readHistory(view View, from, to int64, limit int) (list []Changes, through int64, err error) {
+	size := 0
+	err = view.Scan(mainBound(from), mainBound(to+1), func(key, value []byte) error {
 		r, tombstone, ok := parseChangeKey(key)
 		if !ok {
 			return fmt.Errorf("%w: key %x of a change", ErrDamaged, key)
 		}
+		if n := len(list); n > 0 && list[n-1].Revision != r.Main && size >= limit {
+			return errEnough
+		}
+		size += len(value)
 		kv := &mvccpb.KeyValue{}
 		if err := kv.Unmarshal(value); err != nil {
 			return fmt.Errorf("%w: change %d.%d: %w", ErrDamaged, r.Main, r.Sub, err)
@@ -57,7 +67,10 @@ func ReadHistory(view View, from, to int64) ([]Changes, error) {
 		c.Events = append(c.Events, event(kv, tombstone))
 		return nil
 	})
-	return list, err
+	if errors.Is(err, errEnough) {
+		return list, list[len(list)-1].Revision, nil
+	}
+	return list, to, err
 }
 
 func event(kv *mvccpb.KeyValue, tombstone bool) *mvccpb.Event {

@@ -34,6 +34,7 @@ type Delivery struct {
 	// Events are whole revisions. Deliveries of one call that share the slice follow one another: it need be encoded
 	// once only.
 	Events   []*mvccpb.Event
+	Bytes    int  // about what Events take
 	Fragment bool // the client takes a large message in parts
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime"
+	"strings"
 	"testing"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
@@ -490,5 +491,47 @@ func BenchmarkPublish(b *testing.B) {
 		if out, err := h.Publish(rev, []*mvccpb.Event{{Kv: &mvccpb.KeyValue{Key: key, ModRevision: rev}}}, nil); err != nil || len(out) != 1 {
 			b.Fatal(out, err)
 		}
+	}
+}
+
+// TestWatchLargeHistory catches up on large values: what is read at a time is bounded, and nothing is left out.
+func TestWatchLargeHistory(t *testing.T) {
+	s := newSpace(t, Options{})
+	value := strings.Repeat("v", 1<<20)
+	const n = 3 * maxRoundBytes >> 20
+	for range n {
+		s.do(put("k", value, 0), nil)
+	}
+	s.store()
+	h := NewHub(s.Revision())
+	h.Create(1, &pb.WatchCreateRequest{Key: []byte("k"), StartRevision: 1})
+	got := int64(1)
+	for h.Lagging() > 0 {
+		out, job, err := h.StartCatchUp(s.Store)
+		if err != nil || job == nil {
+			t.Fatal(out, job, err)
+		}
+		if err := job.Read(s.mem.View()); err != nil {
+			t.Fatal(err)
+		}
+		if len(job.history) > maxRoundBytes>>20+1 {
+			t.Fatalf("%d MiB at once", len(job.history))
+		}
+		if out, err = h.FinishCatchUp(job, s.Store); err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range out {
+			for _, e := range d.Events {
+				if got++; e.Kv.ModRevision != got {
+					t.Fatalf("revision %d after %d", e.Kv.ModRevision, got-1)
+				}
+			}
+			if d.Bytes < len(d.Events)<<20 {
+				t.Errorf("%d events are said to have %d bytes", len(d.Events), d.Bytes)
+			}
+		}
+	}
+	if got != n+1 {
+		t.Errorf("it ends at revision %d", got)
 	}
 }

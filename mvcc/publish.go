@@ -60,6 +60,7 @@ func (h *Hub) match(events []*mvccpb.Event) (touched []*interest) {
 
 // tell delivers events of the current revision to synced watches; those of a blocked stream begin to lag.
 func (h *Hub) tell(out []Delivery, synced []*watcher, events []*mvccpb.Event) []Delivery {
+	size := bytesOf(events)
 	for i := len(synced) - 1; i >= 0; i-- { // from the end, for lag takes from the list
 		w := synced[i]
 		switch {
@@ -67,15 +68,28 @@ func (h *Hub) tell(out []Delivery, synced []*watcher, events []*mvccpb.Event) []
 		case w.stream.blocked:
 			h.lag(w, h.revision)
 		default:
-			out = append(out, w.delivery(h.revision, events))
+			out = append(out, w.delivery(h.revision, events, size))
 		}
 	}
 	return out
 }
 
-func (w *watcher) delivery(revision int64, events []*mvccpb.Event) Delivery {
+func (w *watcher) delivery(revision int64, events []*mvccpb.Event, size int) Delivery {
 	w.told = true
-	return Delivery{Stream: w.stream.id, Watch: w.id, Revision: revision, Events: events, Fragment: w.fragment}
+	return Delivery{Stream: w.stream.id, Watch: w.id, Revision: revision, Events: events, Bytes: size, Fragment: w.fragment}
+}
+
+// eventBytes is about what an event takes besides its keys and values.
+const eventBytes = 200
+
+func bytesOf(events []*mvccpb.Event) (size int) {
+	for _, e := range events {
+		size += eventBytes + len(e.Kv.Key) + len(e.Kv.Value)
+		if e.PrevKv != nil {
+			size += len(e.PrevKv.Key) + len(e.PrevKv.Value)
+		}
+	}
+	return size
 }
 
 // remember keeps a revision for those that lag a little.

@@ -273,3 +273,36 @@ func TestEtcdRenewTogether(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestEtcdWatchLargeValues has a client that takes nothing while large values are written.
+func TestEtcdWatchLargeValues(t *testing.T) {
+	s, _ := startServer(t, etcdConfig(t))
+	w := s.OpenWatches()
+	defer w.Close()
+	w.Create(&pb.WatchCreateRequest{Key: []byte("k")})
+	const n = 40
+	for range n {
+		s.mustPut(t, "k", strings.Repeat("v", 1<<20))
+	}
+	w.mu.Lock()
+	if held := len(w.waiting); held > 2+maxDeliveryBytes>>20 {
+		t.Errorf("%d deliveries of a megabyte wait", held)
+	}
+	w.mu.Unlock()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	for next := int64(2); next < n+2; {
+		out, err := w.Next(ctx)
+		if err != nil {
+			t.Fatalf("after revision %d: %v", next-1, err)
+		}
+		for _, d := range out {
+			for _, e := range d.Events {
+				if e.Kv.ModRevision != next {
+					t.Fatalf("revision %d, expected %d", e.Kv.ModRevision, next)
+				}
+				next++
+			}
+		}
+	}
+}

@@ -10,8 +10,14 @@ import (
 	"zebu/mvcc"
 )
 
-// A stream that has so many deliveries waiting takes no more: its watches catch up later.
-const maxDeliveries = 1024
+// A stream that has so many deliveries waiting, or of so many bytes, takes no more: its watches catch up later.
+const (
+	maxDeliveries    = 1024
+	maxDeliveryBytes = 4 << 20
+)
+
+// maxKept is for how many deliveries a stream keeps room.
+const maxKept = 64
 
 // progressInterval is how often watches that ask for it are told how far they are if nothing else is, as in etcd.
 const progressInterval = 10 * time.Minute
@@ -23,6 +29,7 @@ type watchStream struct {
 
 	mu      sync.Mutex
 	waiting []mvcc.Delivery
+	bytes   int // of those
 	given   []mvcc.Delivery
 	wake    chan struct{} // holds a token while deliveries wait
 	blocked bool          // the hub has been told that it takes no more
@@ -62,7 +69,8 @@ func (e *etcd) deliver(h *mvcc.Hub, out []mvcc.Delivery) {
 		}
 		w.mu.Lock()
 		w.waiting = append(w.waiting, out[i])
-		if len(w.waiting) >= maxDeliveries && !w.blocked {
+		w.bytes += out[i].Bytes
+		if (len(w.waiting) >= maxDeliveries || w.bytes >= maxDeliveryBytes) && !w.blocked {
 			w.blocked = true
 			h.Block(w.id)
 		}
@@ -100,7 +108,10 @@ func (w *watchStream) Next(ctx context.Context) ([]mvcc.Delivery, error) {
 	for {
 		w.mu.Lock()
 		clear(w.given)
-		w.given, w.waiting = w.waiting, w.given[:0]
+		if cap(w.given) > maxKept {
+			w.given = nil
+		}
+		w.given, w.waiting, w.bytes = w.waiting, w.given[:0], 0
 		blocked := w.blocked
 		w.mu.Unlock()
 		if blocked {
