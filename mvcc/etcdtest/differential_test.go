@@ -14,7 +14,9 @@ import (
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	"go.etcd.io/etcd/server/v3/lease"
 	etcdmvcc "go.etcd.io/etcd/server/v3/storage/mvcc"
+	"go.uber.org/zap"
 
+	"zebu/backend"
 	ours "zebu/mvcc"
 	"zebu/proto"
 )
@@ -68,21 +70,26 @@ type pair struct {
 	t       *testing.T
 	g       *generator
 	etcd    *etcd
-	storage *ours.Memory
+	memory  *ours.Memory
+	badger  *backend.Backend // instead of memory, if it is not nil
 	store   *ours.Store
 	zxid    proto.Zxid
 	flights []*ours.Batch // taken, not committed
+	dir     string        // of badger
 	floors  map[int64]bool
 	trace   []string
 }
 
 func history(t *testing.T, seed uint64) {
 	p := &pair{
-		t:       t,
-		g:       &generator{Rand: rand.New(rand.NewPCG(seed, 0)), revision: 1, compacted: -1},
-		etcd:    newEtcd(t),
-		storage: &ours.Memory{},
-		floors:  map[int64]bool{},
+		t:      t,
+		g:      &generator{Rand: rand.New(rand.NewPCG(seed, 0)), revision: 1, compacted: -1},
+		etcd:   newEtcd(t),
+		memory: &ours.Memory{},
+		floors: map[int64]bool{},
+	}
+	if seed%8 == 0 {
+		p.openBadger(t.TempDir())
 	}
 	p.open()
 	for range opsPerSeed {
@@ -94,7 +101,43 @@ func history(t *testing.T, seed uint64) {
 func (p *pair) open() {
 	p.t.Helper()
 	var err error
-	if p.store, err = ours.Open(p.storage, ours.Options{}); err != nil {
+	if p.badger != nil {
+		p.store, err = ours.Open(p.badger, ours.Options{})
+	} else {
+		p.store, err = ours.Open(p.memory, ours.Options{})
+	}
+	if err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// openBadger has the storage on disk, until the end of the history or of a run.
+func (p *pair) openBadger(dir string) {
+	p.t.Helper()
+	b, err := backend.Open(dir, zap.NewNop())
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.badger, p.dir = b, dir
+	p.t.Cleanup(func() {
+		if p.badger == b {
+			p.closeBadger()
+		}
+	})
+}
+
+func (p *pair) closeBadger() {
+	p.t.Helper()
+	if err := p.badger.Close(); err != nil {
+		p.t.Error(err)
+	}
+}
+
+func (p *pair) commit(b *ours.Batch) {
+	p.t.Helper()
+	if p.badger == nil {
+		p.memory.Commit(b)
+	} else if err := p.badger.Commit(b); err != nil {
 		p.t.Fatal(err)
 	}
 }
@@ -171,17 +214,21 @@ func (p *pair) persist() {
 	if len(p.flights) > 0 && p.g.flip(3) {
 		b := p.flights[0]
 		p.flights = p.flights[1:]
-		p.storage.Commit(b)
+		p.commit(b)
 		p.store.Stored(b)
 	}
 	if p.g.flip(200) {
 		for _, b := range append(p.flights, p.store.Take()) {
 			if b != nil {
-				p.storage.Commit(b)
+				p.commit(b)
 			}
 		}
 		p.flights = nil
 		size := p.store.Size()
+		if p.badger != nil {
+			p.closeBadger()
+			p.openBadger(p.dir)
+		}
 		p.open()
 		if p.store.Size() != size {
 			p.fail("size %d became %d when opened again", size, p.store.Size())

@@ -101,7 +101,11 @@ func (s *space) write(path string) {
 	}
 	members := []*pb.Member{{ID: 77, Name: "ours", PeerURLs: []string{"http://127.0.0.1:1"}, ClientURLs: []string{"http://127.0.0.1:2"}}}
 	sum := sha256.New()
-	if err := etcdfile.Write(io.MultiWriter(f, sum), s.memory.View(), s.TempDir(), members); err != nil {
+	err = etcdfile.Send(s.memory.View(), s.TempDir(), members, func(file io.Reader, _ int64) error {
+		_, err := io.Copy(io.MultiWriter(f, sum), file)
+		return err
+	})
+	if err != nil {
 		s.Fatal(err)
 	}
 	if _, err := f.Write(sum.Sum(nil)); err != nil {
