@@ -1,5 +1,5 @@
 // Package etcdfile writes the records of the etcd key space as a database of etcd 3.6's, the file that `etcdctl snapshot save`
-// brings home and that `etcdutl snapshot restore` makes a member of ([Write], [Create]), and reads such a file ([Import]).
+// brings home and that `etcdutl snapshot restore` makes a member of ([Send], [Create]), and reads such a file ([Import]).
 //
 // # The file
 //

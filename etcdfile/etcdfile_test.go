@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -113,7 +114,13 @@ func TestRoundTrip(t *testing.T) {
 		// The same comes over the network, and can be told from a file that was damaged on the way.
 		var sent bytes.Buffer
 		dir := t.TempDir()
-		if err := Write(&sent, memory.View(), dir, someMembers); err != nil {
+		err = Send(memory.View(), dir, someMembers, func(file io.Reader, size int64) error {
+			if n, err := sent.ReadFrom(file); err != nil || n != size {
+				t.Errorf("%d bytes (%v), said to be %d", n, err, size)
+			}
+			return nil
+		})
+		if err != nil {
 			t.Fatal(err)
 		}
 		if left, err := os.ReadDir(dir); err != nil || len(left) != 0 {
@@ -341,17 +348,17 @@ type watchedView struct {
 
 func (v *watchedView) Close() { v.closed = true; v.View.Close() }
 
-func (v *watchedView) Write(b []byte) (int, error) {
-	if !v.closed {
-		return 0, errors.New("the view is open while a client is waited for")
-	}
-	return len(b), nil
-}
-
 func TestSlowClientsHoldNoView(t *testing.T) {
 	_, memory := sample(t, 10)
 	v := &watchedView{View: memory.View()}
-	if err := Write(v, v, t.TempDir(), nil); err != nil {
-		t.Error(err)
+	sent := false
+	err := Send(v, t.TempDir(), nil, func(io.Reader, int64) error {
+		if sent = true; !v.closed {
+			t.Error("the view is open while a client is waited for")
+		}
+		return nil
+	})
+	if err != nil || !sent {
+		t.Error(sent, err)
 	}
 }

@@ -20,9 +20,9 @@ import (
 // commitBytes is how many bytes of records bbolt has in memory before they are written to the file.
 const commitBytes = 8 << 20
 
-// Write writes the database of a view to w, without a check sum. It needs the whole of it in a file first, which it makes in a directory
-// and which is gone afterwards, and after a crash. The view it closes before it writes: w may be slow.
-func Write(w io.Writer, v mvcc.View, dir string, members []*pb.Member) (err error) {
+// Send makes the database of a view, without a check sum, and hands it over to be sent, with its size in bytes. It makes it as a file in a directory,
+// which is gone afterwards, and after a crash. The view it closes before: to send may take long.
+func Send(v mvcc.View, dir string, members []*pb.Member, send func(file io.Reader, size int64) error) (err error) {
 	f, err := os.CreateTemp(dir, "etcd-snapshot-*.tmp")
 	if err != nil {
 		return fmt.Errorf("write etcd database: %w", err)
@@ -33,8 +33,7 @@ func Write(w io.Writer, v mvcc.View, dir string, members []*pb.Member) (err erro
 	}
 	err = create(f, v, members, func(size int64) error {
 		v.Close()
-		_, err := io.Copy(w, io.NewSectionReader(f, 0, size))
-		return err
+		return send(io.NewSectionReader(f, 0, size), size)
 	})
 	if err != nil {
 		return fmt.Errorf("write etcd database: %w", err)

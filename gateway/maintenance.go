@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"bufio"
 	"context"
 	"crypto/sha256"
 	"io"
@@ -185,8 +184,7 @@ func (s *maintenanceServer) Downgrade(ctx context.Context, r *pb.DowngradeReques
 // snapshotChunk is how much of a snapshot a message has, in bytes, as in etcd.
 const snapshotChunk = 32 << 10
 
-// Snapshot implements pb.MaintenanceServer: the file in chunks, then its SHA-256. How much remains is not known before
-// the end, and not told.
+// Snapshot implements pb.MaintenanceServer: the file in chunks, then its SHA-256.
 func (s *maintenanceServer) Snapshot(r *pb.SnapshotRequest, stream pb.Maintenance_SnapshotServer) error {
 	ctx := stream.Context()
 	if err := s.permit(ctx, r); err != nil {
@@ -206,32 +204,25 @@ func (s *maintenanceServer) Snapshot(r *pb.SnapshotRequest, stream pb.Maintenanc
 		return err
 	}
 	defer view.Close()
-	sum := sha256.New()
-	chunks := bufio.NewWriterSize(&chunkWriter{stream}, snapshotChunk)
-	if err := s.SnapshotFile(io.MultiWriter(chunks, sum), view); err != nil {
+	if err := s.SnapshotFile(view, func(file io.Reader, size int64) error { return sendSnapshot(stream, file, size) }); err != nil {
 		return s.failed(err)
 	}
-	if err := chunks.Flush(); err != nil {
-		return err
-	}
-	return (&chunkWriter{stream}).send(sum.Sum(nil))
+	return nil
 }
 
-// chunkWriter sends what it is given as chunks of a snapshot.
-type chunkWriter struct {
-	stream pb.Maintenance_SnapshotServer
-}
-
-func (w *chunkWriter) Write(b []byte) (n int, err error) {
-	for n < len(b) && err == nil {
-		part := b[n:min(len(b), n+snapshotChunk)]
-		if err = w.send(part); err == nil {
-			n += len(part)
+// sendSnapshot sends a file of some bytes. Each message says how many are to come behind it, those of the check sum not counted.
+func sendSnapshot(stream pb.Maintenance_SnapshotServer, file io.Reader, size int64) error {
+	sum := sha256.New()
+	for size > 0 {
+		chunk := make([]byte, min(size, snapshotChunk)) // gRPC may keep it
+		if _, err := io.ReadFull(file, chunk); err != nil {
+			return err
+		}
+		sum.Write(chunk)
+		size -= int64(len(chunk))
+		if err := stream.Send(&pb.SnapshotResponse{RemainingBytes: uint64(size), Blob: chunk, Version: StorageVersion}); err != nil {
+			return err
 		}
 	}
-	return n, err
-}
-
-func (w *chunkWriter) send(b []byte) error {
-	return w.stream.Send(&pb.SnapshotResponse{Blob: b, Version: StorageVersion})
+	return stream.Send(&pb.SnapshotResponse{Blob: sum.Sum(nil), Version: StorageVersion})
 }

@@ -46,8 +46,8 @@ const (
 // streamWorkers is how many requests at a time are handled on stacks that have grown already; others begin on new ones.
 const streamWorkers = 64
 
-// SnapshotFile writes the records of a view as the file that clients get as a snapshot. It may close the view.
-type SnapshotFile func(w io.Writer, view mvcc.View) error
+// SnapshotFile makes of the records of a view the file that clients get as a snapshot, of some bytes, and has it sent. It may close the view.
+type SnapshotFile func(view mvcc.View, send func(file io.Reader, size int64) error) error
 
 // Options are what a Server is made of. What is zero has etcd's default.
 type Options struct {

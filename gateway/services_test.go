@@ -178,11 +178,10 @@ func TestHealthAndReflection(t *testing.T) {
 // TestManySnapshots asks for more snapshots than are made at a time.
 func TestManySnapshots(t *testing.T) {
 	begun, goOn := make(chan struct{}, 100), make(chan struct{})
-	write := func(w io.Writer, _ mvcc.View) error {
+	write := func(_ mvcc.View, send func(io.Reader, int64) error) error {
 		begun <- struct{}{}
 		<-goOn
-		_, err := w.Write(make([]byte, 512))
-		return err
+		return send(bytes.NewReader(make([]byte, 512)), 512)
 	}
 	s := start(t, gatewaytest.Options{}, gateway.Options{SnapshotFile: write})
 	c, ctx := s.client(t), soon(t)
@@ -215,17 +214,12 @@ func TestManySnapshots(t *testing.T) {
 
 func TestSnapshot(t *testing.T) {
 	data := bytes.Repeat([]byte("0123456789"), 12345)
-	write := func(w io.Writer, view mvcc.View) error {
+	write := func(view mvcc.View, send func(io.Reader, int64) error) error {
 		meta, err := mvcc.ReadMeta(view)
 		if err != nil || meta.Revision != 2 {
 			t.Errorf("meta %+v, %v", meta, err)
 		}
-		for part := range slices.Chunk(data, 1000) {
-			if _, err := w.Write(part); err != nil {
-				return err
-			}
-		}
-		return nil
+		return send(bytes.NewReader(data), int64(len(data)))
 	}
 	s := start(t, gatewaytest.Options{}, gateway.Options{SnapshotFile: write})
 	c, ctx := s.client(t), soon(t)
@@ -234,6 +228,20 @@ func TestSnapshot(t *testing.T) {
 	sum := sha256.Sum256(data)
 	if file != string(data)+string(sum[:]) {
 		t.Errorf("%d bytes instead of %d and a sum", len(file), len(data))
+	}
+	stream := must[pb.Maintenance_SnapshotClient](t)(pb.NewMaintenanceClient(c.ActiveConnection()).Snapshot(ctx, &pb.SnapshotRequest{}))
+	for left := len(data); ; {
+		part, err := stream.Recv()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		left = max(0, left-len(part.Blob))
+		if part.RemainingBytes != uint64(left) {
+			t.Errorf("%d bytes are said to remain, not %d", part.RemainingBytes, left)
+		}
 	}
 	none := start(t, gatewaytest.Options{}, gateway.Options{})
 	if _, err := readAll(must[io.ReadCloser](t)(none.client(t).Snapshot(ctx))); status.Code(err) != codes.Unimplemented {

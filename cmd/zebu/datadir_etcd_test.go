@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -35,7 +36,11 @@ func etcdSnapshot(t *testing.T, keys int) string {
 	}
 	memory.Commit(s.TakeMark())
 	var b bytes.Buffer
-	if err := etcdfile.Write(&b, memory.View(), t.TempDir(), nil); err != nil {
+	err = etcdfile.Send(memory.View(), t.TempDir(), nil, func(file io.Reader, _ int64) error {
+		_, err := b.ReadFrom(file)
+		return err
+	})
+	if err != nil {
 		t.Fatal(err)
 	}
 	sum := sha256.Sum256(b.Bytes())

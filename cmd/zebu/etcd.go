@@ -64,7 +64,9 @@ func (l launch) openEtcd(s *server.Server, keeper *auth.Keeper) (*etcdAPI, error
 	}
 	options := gateway.Options{
 		Node: node, TLS: l.etcdTLS(), ClientURLs: s.EtcdURLs, Log: l.log.Named("etcd"), Authenticator: keeper.Authenticator(node), MaxRequestBytes: c.MaxRequest, MaxTxnOps: c.MaxTxnOps,
-		SnapshotFile: func(w io.Writer, v mvcc.View) error { return etcdfile.Write(w, v, l.cfg.DataDir, nil) },
+		SnapshotFile: func(v mvcc.View, send func(io.Reader, int64) error) error {
+			return etcdfile.Send(v, l.cfg.DataDir, nil, send)
+		},
 	}
 	g, err := gateway.New(options)
 	if err != nil {
