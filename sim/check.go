@@ -35,6 +35,7 @@ type checker struct {
 	txns       map[proto.Zxid]*txn
 	states     map[proto.Zxid]*state
 	config     *quorum.Config // the last one committed
+	have       quorum.Set     // of durable, kept for its memory
 	begins     map[proto.Epoch]beginning
 	epoch      proto.Epoch // the last to begin
 	committed  []proto.Zxid
@@ -179,8 +180,15 @@ func (c *checker) applied(h *Host, before proto.Zxid) {
 	s, known := c.observe(h), c.states[z]
 	s.parent = p
 	if known == nil {
-		c.w.tracef("%s is %v of %v, request %d", zx(z), x.hdr.Type, x.hdr.ClientID, x.hdr.Cxid)
-		c.nodes(h, s)
+		if c.w.trace != nil {
+			c.w.tracef("%s is %v of %v, request %d", zx(z), x.hdr.Type, x.hdr.ClientID, x.hdr.Cxid)
+		}
+		if before := c.states[p]; before != nil && before.digest == s.digest {
+			s.nodes, s.empty = before.nodes, before.empty
+		} else {
+			c.nodes(h, s)
+		}
+		c.orphans(h)
 		c.states[z] = s
 		c.transition(z, s)
 		return
@@ -212,7 +220,11 @@ func (c *checker) nodes(h *Host, s *state) {
 			s.empty[1] = emptiness{st.NumChildren, st.Cversion, st.Mtime}
 		}
 	}
-	for owner := range tree.EphemeralOwners() {
+}
+
+// orphans looks for ephemerals without a session.
+func (c *checker) orphans(h *Host) {
+	for owner := range h.rep.Tree().EphemeralOwners() {
 		if _, ok := h.rep.Sessions().Timeout(owner); !ok {
 			c.w.failf("server %d at %s: ephemerals of session %v outlive it", h.id, zx(h.rep.Applied()), owner)
 		}
@@ -402,7 +414,8 @@ func (c *checker) inOrder(z proto.Zxid) {
 // durable says whether what is committed in an epoch is on enough disks: no crash of all servers may lose it. Those that have not entered
 // the epoch do not count, because they may be overruled by one that has, and knows less.
 func (c *checker) durable(z proto.Zxid, e proto.Epoch) {
-	var have quorum.Set
+	have := &c.have
+	have.Clear()
 	for _, o := range c.w.hosts {
 		if o.lost || o.entered >= e && c.has(o.logged, z) { // it may have acknowledged before it lost its disk
 			have.Add(o.id)
@@ -411,8 +424,8 @@ func (c *checker) durable(z proto.Zxid, e proto.Epoch) {
 	if c.w.o.Oracle && c.w.solo != 0 && have.Has(c.w.solo) {
 		return
 	}
-	if !c.config.Verifier().HasQuorum(have) {
-		c.w.failf("%s is committed in epoch %d, and on the disks of %v only; voters are %v", zx(z), e, have, c.config.Voters())
+	if !c.config.Verifier().HasQuorum(*have) {
+		c.w.failf("%s is committed in epoch %d, and on the disks of %v only; voters are %v", zx(z), e, *have, c.config.Voters())
 	}
 }
 

@@ -42,7 +42,7 @@ func (h *Host) written() {
 	h.write()
 }
 
-// job is one thing that the log's goroutine does at a time.
+// job is what the log's goroutine does, one thing at a time.
 type job struct {
 	batch storage.Batch // of transactions, or empty
 	write zab.Write
@@ -53,11 +53,12 @@ type job struct {
 
 // takeWrites takes the next job off the queue. The result tells the member that it is done.
 func (h *Host) takeWrites() (report func()) {
-	j := &job{}
-	h.current = j
+	j := &h.current
+	*j = job{batch: j.batch}
+	j.batch.Reset()
 	if h.writes[0].Kind != zab.AppendTxn {
 		j.write = h.writes[0]
-		h.writes = h.writes[1:]
+		h.writes = shifted(h.writes)
 		switch j.write.Kind {
 		case zab.InstallSnapshot:
 			j.img = h.m.Staged()
@@ -69,7 +70,7 @@ func (h *Host) takeWrites() (report func()) {
 	}
 	for len(h.writes) > 0 && h.writes[0].Kind == zab.AppendTxn {
 		t := h.writes[0].Txn
-		h.writes = h.writes[1:]
+		h.writes = shifted(h.writes)
 		j.batch.Add(t.Zxid, t.Data)
 		if h.w.chance(10) {
 			break
@@ -102,7 +103,7 @@ func (h *Host) wrote(j *job) {
 
 // perform does the current job on the disk.
 func (h *Host) perform() error {
-	j := h.current
+	j := &h.current
 	if h.rollNext {
 		h.rollNext = false
 		h.store.Log().Roll()

@@ -72,17 +72,20 @@ type Host struct {
 
 	writes   []zab.Write
 	writing  bool
-	current  *job
+	current  job
 	views    []hostView
 	rollNext bool
 	snapping *replica.Image
 	snapped  proto.Zxid // of the last snapshot begun
 	turnDue  bool
-	wakeAt   proto.Millis
+	turning  func()       // is turn
+	wakeAt   proto.Millis // when the member wants to be told the time, 0 for never
+	alarm    proto.Millis // when it is looked at next, 0 if nothing is scheduled
 }
 
 func newHost(w *World, index int) *Host {
 	h := &Host{w: w, pace: 1000, config: w.config, id: proto.ServerID(index + 1), index: index, node: index, observer: index >= w.o.Voters}
+	h.turning = h.turn
 	h.disk = h.newDisk()
 	n := w.o.Voters + w.o.Observers
 	h.links, h.unsent, h.stale = make([]*link, n), make([]*proto.Notification, n), make([]Time, n)
@@ -277,7 +280,7 @@ func (h *Host) switchOff(power bool) {
 	} else {
 		h.disk.Kill()
 	}
-	h.frozen, h.writes, h.writing, h.turnDue, h.wakeAt, h.rollNext, h.snapping = nil, nil, false, false, 0, false, nil
+	h.frozen, h.writes, h.writing, h.turnDue, h.wakeAt, h.alarm, h.rollNext, h.snapping = nil, nil, false, false, 0, 0, false, nil
 	h.hangUpLinks(power)
 	h.hangUpMesh(power)
 	for _, c := range h.clients {
@@ -448,7 +451,7 @@ func (h *Host) input(do func()) {
 		h.flush()
 		if !h.turnDue {
 			h.turnDue = true
-			h.later(Time(h.w.intn(int(h.w.o.Turn)+1)), h.turn)
+			h.later(Time(h.w.intn(int(h.w.o.Turn)+1)), h.turning)
 		}
 	})
 }
@@ -579,13 +582,24 @@ func (h *Host) deliver() {
 
 // wake sees to it that the member is told the time when it wants to.
 func (h *Host) wake(at proto.Millis) {
-	if at == 0 || at == h.wakeAt {
-		return
+	if h.wakeAt = at; at != 0 && (h.alarm == 0 || at < h.alarm) {
+		h.setAlarm()
 	}
-	h.wakeAt = at
+}
+
+// setAlarm schedules what wake wants. It is put off again and again, so that there is one event for many times.
+func (h *Host) setAlarm() {
+	at := h.wakeAt
+	h.alarm = at
 	h.later(h.until(at), func() {
-		if h.wakeAt == at {
-			h.wakeAt = 0
+		switch {
+		case h.alarm != at: // there has been an earlier one
+		case h.wakeAt == 0:
+			h.alarm = 0
+		case h.mono() < h.wakeAt:
+			h.setAlarm()
+		default:
+			h.alarm = 0
 			h.input(func() {})
 		}
 	})

@@ -157,7 +157,9 @@ func (l *link) take(m any) {
 		l.load(m.(*snapshot))
 		return
 	}
-	h.w.tracef("%d<%d %s", h.id, l.id, text{p})
+	if h.w.trace != nil {
+		h.w.tracef("%d<%d %s", h.id, l.id, text{p})
+	}
 	h.w.mix(uint64(h.id), uint64(l.id), uint64(p.Type), uint64(p.Zxid))
 	if h.w.hooks.packet != nil {
 		h.w.hooks.packet(h, p)

@@ -10,6 +10,8 @@ type end struct {
 	out   []sent // to the peer, in order
 	stuck bool   // the oldest waits for a cut to heal
 
+	arriving func() // is arrive
+
 	recv   func(m any) // handles what arrives
 	closed func()      // the other end is closed: told once, unless this one is closed before
 }
@@ -28,6 +30,7 @@ func (w *World) connect(a, b int) (*end, *end) {
 	ea := &end{w: w, node: a, open: true}
 	eb := &end{w: w, node: b, open: true, peer: ea}
 	ea.peer = eb
+	ea.arriving, eb.arriving = ea.arrive, eb.arrive
 	return ea, eb
 }
 
@@ -50,7 +53,7 @@ func (e *end) push(m any, extra Time) {
 	}
 }
 
-func (e *end) schedule() { e.w.at(e.out[0].at, e.arrive) }
+func (e *end) schedule() { e.w.at(e.out[0].at, e.arriving) }
 
 // arrive hands over the oldest message.
 func (e *end) arrive() {
@@ -63,8 +66,7 @@ func (e *end) arrive() {
 		return
 	}
 	m := e.out[0].m
-	e.out[0] = sent{}
-	e.out = e.out[1:]
+	e.out = shifted(e.out)
 	if len(e.out) > 0 {
 		e.schedule()
 	}
@@ -79,6 +81,15 @@ func (e *end) arrive() {
 	p.open = false
 	p.lose(0)
 	p.closed()
+}
+
+// shifted is a queue without its first, in the same memory if that was the last.
+func shifted[T any](q []T) []T {
+	clear(q[:1])
+	if len(q) == 1 {
+		return q[:0]
+	}
+	return q[1:]
 }
 
 // close ends the connection here. With lossy, some of what is under way from here gets lost.
