@@ -25,6 +25,7 @@ type keyspace struct {
 	store   *mvcc.Store // nil beside a state that is being read, and on a server without one
 	hub     *mvcc.Hub
 	waiting []EtcdTxn
+	seen    proto.Zxid // what is replayed up to here need not wait
 	// replaying says that a transaction is not known to be committed, whatever the role is that ends with it.
 	replaying bool
 	used      bool // there has been an etcd transaction, or there is something in the store
@@ -70,6 +71,10 @@ func (r *Replica) compactByItself() {
 		k.compact = mvcc.CompactByRevision(r.now.Mono, o.Keep)
 	}
 }
+
+// EtcdSeen tells, before anything is replayed, up to where the key space has seen the log that will be attached: all of these transactions
+// together may be much.
+func (r *Replica) EtcdSeen(z proto.Zxid) { r.kv.seen = z }
 
 // Etcd returns the key space, nil if there is none. It is to be looked at under the caller's lock.
 func (r *Replica) Etcd() *mvcc.Store { return r.kv.store }
@@ -187,6 +192,9 @@ func (r *Replica) stepEtcd(hdr *proto.TxnHeader, record []byte) error {
 	}
 	k.used = true
 	if !serving || k.store == nil {
+		if hdr.Zxid <= k.seen {
+			return nil
+		}
 		k.waiting = append(k.waiting, EtcdTxn{hdr.Zxid, slices.Clone(record)})
 		return nil
 	}

@@ -497,6 +497,7 @@ func (e *ensemble) truncate(z proto.Zxid) {
 		}
 		if err == nil {
 			state = replica.New(replicaOptions(e.s.cfg))
+			state.EtcdSeen(z) // the key space stays as it is, with what waits for it
 			_, err = e.s.store.Restore(state.Loader(), func(hdr *proto.TxnHeader, _, body []byte) error { return state.Replay(hdr, body) })
 		}
 		if err == nil {

@@ -32,6 +32,7 @@ type etcd struct {
 	root string
 	opt  mvcc.Options
 
+	opened  *space // while the server starts: what may become the one in use
 	space   *space // in use; the loop's, and others' under the state lock
 	closing bool   // nobody may look at it any more
 
@@ -201,6 +202,27 @@ func (e *etcd) open(dir string) (*space, error) {
 	return p, nil
 }
 
+// seen opens the current key space and says up to where it has seen the log; 0 if that is not known. See restore about what is wrong with it.
+func (e *etcd) seen() proto.Zxid {
+	dir, _, err := e.current()
+	if err == nil {
+		e.opened, err = e.openOld(dir)
+	}
+	if err != nil {
+		return 0
+	}
+	return e.opened.store.Applied()
+}
+
+// notRestored lets go of what seen has opened.
+func (e *etcd) notRestored() error {
+	if e == nil || e.opened == nil {
+		return nil
+	}
+	defer func() { e.opened = nil }()
+	return e.opened.close()
+}
+
 // restore opens the key space that belongs to the snapshots and logs, and gives it to the replica. It is synced before each
 // snapshot, so that the logs behind the snapshot have all that it may miss. The error wraps errSpaceLost if it has
 // less than it had.
@@ -310,6 +332,10 @@ func (e *etcd) find(current string, synced, snapshot proto.Zxid) (*space, error)
 
 // openOld opens a directory that is there. The error wraps errSpaceLost if it is not, or is damaged.
 func (e *etcd) openOld(dir string) (*space, error) {
+	if p := e.opened; p != nil && p.dir == dir {
+		e.opened = nil
+		return p, nil
+	}
 	if _, err := os.Stat(dir); err != nil {
 		return nil, fmt.Errorf("%w: %w", errSpaceLost, err)
 	}

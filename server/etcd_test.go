@@ -132,8 +132,23 @@ func TestEtcdLost(t *testing.T) {
 func TestEtcdWaitsInTheLog(t *testing.T) {
 	cfg := etcdConfig(t)
 	s, stop := startServer(t, cfg)
-	s.mustPut(t, "k", "v")
+	s.mustPut(t, "seen", "v")
+	if err := s.etcd.sync(); err != nil {
+		t.Fatal(err)
+	}
+	older := filepath.Join(t.TempDir(), "older")
+	if err := os.CopyFS(older, os.DirFS(s.etcd.root)); err != nil {
+		t.Fatal(err)
+	}
+	s.mustPut(t, "not seen", "v")
+	s.mustPut(t, "nor this", "v")
 	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(s.etcd.root); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.CopyFS(s.etcd.root, os.DirFS(older)); err != nil { // as a failure of power may leave it
 		t.Fatal(err)
 	}
 	snapshots := func() []string {
@@ -157,7 +172,7 @@ func TestEtcdWaitsInTheLog(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if waiting, list := s.rep.EtcdWaiting(), snapshots(); waiting > 0 && len(list) > 0 || waiting == 0 {
+	if waiting, list := s.rep.EtcdWaiting(), snapshots(); waiting != 2 || len(list) > 0 {
 		t.Errorf("%d transactions wait, and there are %v", waiting, list)
 	}
 	if err := s.Close(); err != nil {

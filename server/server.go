@@ -281,11 +281,14 @@ func (s *Server) restore(fsys vfs.FS) (disk replica.Disk, err error) {
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, s.store.Close())
+			err = errors.Join(err, s.etcd.notRestored(), s.store.Close())
 		}
 	}()
 	s.rep = replica.New(replicaOptions(s.cfg))
 	s.rep.Advance(s.clock())
+	if s.etcd != nil {
+		s.rep.EtcdSeen(s.etcd.seen())
+	}
 	disk.Log = zab.NewCommitLog(s.cfg.Quorum.CommitLogCount)
 	member := s.cfg.Distributed()
 	info, err := s.store.Restore(s.rep.Loader(), func(hdr *proto.TxnHeader, txn, body []byte) error {
