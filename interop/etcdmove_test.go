@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
 	"strings"
 	"sync"
 	"testing"
@@ -111,17 +113,20 @@ func TestEtcdMoveLeader(t *testing.T) {
 		}
 	}
 	acked := map[string]int64{}
+	var unknown []error // of a server that had no time to hear of the leader's end
 	for _, w := range writers {
 		close(w.stop)
 		w.done.Wait()
 		for _, err := range w.errs {
-			t.Errorf("a write failed: %v", err)
+			if unknown = append(unknown, err); !errors.Is(err, rpctypes.ErrTimeoutDueToLeaderFail) || len(unknown) > 3 {
+				t.Errorf("a write failed: %v", err)
+			}
 		}
 		for key, revision := range w.acked {
 			acked[key] = revision
 		}
 	}
-	t.Logf("%d writes; longest pauses by move and member: %v", len(acked), pauses)
+	t.Logf("%d writes; longest pauses by move and member: %v; of unknown fate: %v", len(acked), pauses, unknown)
 	history.complete(t, e.sameEtcd(), acked)
 	e.same()
 	refusesToMove(t, e, endpoints)
@@ -150,8 +155,13 @@ func refusesToMove(t *testing.T, e *ensemble, endpoints []string) {
 		_, err := e.etcdClient(leader).MoveLeader(t.Context(), uint64(follower))
 		return err != nil && strings.Contains(err.Error(), fmt.Sprintf("server %d is not in sync with the leader", follower))
 	})
-	if _, err := e.etcdClient(leader).MoveLeader(t.Context(), uint64(other)); err != nil {
-		t.Errorf("with one member down: %v", err)
+	resp, err := http.Post("http://"+endpoints[leader-1]+"/v3/maintenance/transfer-leadership", "", strings.NewReader(fmt.Sprintf(`{"targetID":"%d"}`, other)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if body, err := io.ReadAll(resp.Body); err != nil || resp.StatusCode != http.StatusOK || string(body) != "{}" {
+		t.Errorf("with one member down: %s %s, %v", resp.Status, body, err)
 	}
 	if got := e.leader(); got != other {
 		t.Errorf("member %d leads, not %d", got, other)

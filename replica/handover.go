@@ -8,8 +8,9 @@ import (
 	"zebu/proto"
 )
 
-// favourTime is how long a server votes for the heir of a leader that has handed over, in milliseconds.
-const favourTime proto.Millis = 1000
+// favourTime is how long a server votes for the heir of a leader that has handed over, in milliseconds. The leader may wait for others to
+// hear of it before it ends its role, but not so long.
+const favourTime proto.Millis = 1500
 
 // ErrGaveUp says that a leader goes on leading, because the one that was to be the next has not caught up in time, or a reconfiguration
 // came in between.

@@ -12,7 +12,7 @@ const (
 	// drainTime is how long the next leader may take to log all that this one has proposed.
 	drainTime proto.Millis = 1000
 	// tellTime is how long learners may take to say that they know who is to lead.
-	tellTime proto.Millis = 300
+	tellTime proto.Millis = 500
 )
 
 // handOver is under way on a leader that makes another server the next one. Nothing is proposed meanwhile. As long as nobody is
@@ -22,7 +22,7 @@ type handOver struct {
 	last    proto.Zxid // proposed before
 	held    []Proposal // since
 	told    bool       // learners
-	waiting quorum.Set // participants that have not said that they know
+	waiting quorum.Set // learners that have not said that they know
 	until   proto.Millis
 }
 
@@ -109,9 +109,7 @@ func (l *Leader) tell() {
 			continue
 		}
 		l.send(p.id, proto.PacketHandOver, z, heir.Append(nil))
-		if !p.observer {
-			l.handing.waiting.Add(p.id)
-		}
+		l.handing.waiting.Add(p.id)
 	}
 }
 
