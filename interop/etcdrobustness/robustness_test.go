@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -224,17 +225,21 @@ func check(e *ensemble, l load, reports []report.ClientReport) {
 	if err != nil {
 		e.t.Fatal(err)
 	}
-	operations, failed, events := 0, 0, 0
+	operations, failed, events, written := 0, 0, 0, []int64{}
 	for _, r := range reports {
 		operations += len(r.KeyValue)
 		for _, o := range r.KeyValue {
+			request := o.Input.(model.EtcdRequest)
 			if o.Output.(model.MaybeEtcdResponse).Error != "" {
 				failed++
+			} else if !request.IsRead() {
+				written = append(written, o.Return)
 			}
 		}
 		events += r.WatchEventCount()
 	}
-	e.t.Logf("%d operations, %d of them failed; %d requests in the logs; %d events", operations, failed, len(persisted), events)
+	e.t.Logf("%d operations, %d of them failed; %d requests in the logs; %d events; at most %v without a write",
+		operations, failed, len(persisted), events, longestGap(written).Round(time.Millisecond))
 	if operations-failed < 100 || len(persisted) < 50 || events == 0 {
 		e.t.Error("too little happened to prove anything")
 	}
@@ -249,6 +254,15 @@ func check(e *ensemble, l load, reports []report.ClientReport) {
 		e.t.Error(err)
 		draw(e.t, result.Linearization)
 	}
+}
+
+// longestGap is between two of the times, in nanoseconds.
+func longestGap(times []int64) (gap time.Duration) {
+	slices.Sort(times)
+	for i := 1; i < len(times); i++ {
+		gap = max(gap, time.Duration(times[i]-times[i-1]))
+	}
+	return gap
 }
 
 // draw shows a history that does not pass.
