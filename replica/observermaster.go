@@ -25,13 +25,24 @@ func (m *Member) sendUp() {
 	u := &m.r.upstream
 	for i := range u.packets {
 		if m.master != nil && u.packets[i].Type != proto.PacketAsk {
-			m.master.Forward(u.packets[i])
+			if !m.master.Forward(u.packets[i]) {
+				m.r.movedAway(&u.packets[i])
+			}
 		} else {
 			m.learner.Send(u.packets[i])
 		}
 	}
 	clear(u.packets)
 	u.packets = u.packets[:0]
+}
+
+// movedAway ends the connection of a session that has moved to an observer of this server, as that of one that has moved elsewhere ends
+// when the leader refuses its request.
+func (r *Replica) movedAway(p *proto.QuorumPacket) {
+	f, _ := proto.DecodeForwardedRequest(p.Data)
+	if c := r.bySession[f.Session]; c != nil {
+		r.hangUp(c)
+	}
 }
 
 // withMaster adds what the observer master asks for to what the learner does. Its views come first: they show the state

@@ -69,10 +69,16 @@ func (c *client) follow() {
 	if c.w.chance(3) {
 		key = c.w.root()
 	}
-	body := proto.AddWatchRequest{Path: c.w.watched(key), Mode: proto.AddWatchPersistent}
 	if c.w.chance(2) {
-		key, body = -1, proto.AddWatchRequest{Path: "/", Mode: proto.AddWatchRecursive}
+		body := proto.AddWatchRequest{Path: "/", Mode: proto.AddWatchRecursive}
+		c.send(request{op: proto.OpAddWatch, key: -1}, body.Append(nil))
+		return
 	}
+	c.followKey(key)
+}
+
+func (c *client) followKey(key int) {
+	body := proto.AddWatchRequest{Path: c.w.watched(key), Mode: proto.AddWatchPersistent}
 	c.send(request{op: proto.OpAddWatch, key: key}, body.Append(nil))
 }
 
@@ -92,7 +98,11 @@ func (c *client) watching() {
 	if w.chance(3) {
 		op = proto.OpCheckWatches
 	}
-	kind := proto.WatcherType(1 + w.intn(int(proto.WatcherPersistentRecursive)))
-	body := proto.PathWatcherType{Path: w.watched(key), Type: kind}
+	c.unwatch(op, key, proto.WatcherType(1+w.intn(int(proto.WatcherPersistentRecursive))))
+}
+
+// unwatch sends removeWatches, or checkWatches.
+func (c *client) unwatch(op proto.OpCode, key int, kind proto.WatcherType) {
+	body := proto.PathWatcherType{Path: c.w.watched(key), Type: kind}
 	c.send(request{op: op, key: key, kind: kind}, body.Append(nil))
 }

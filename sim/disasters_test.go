@@ -538,6 +538,39 @@ func movedSessionWritesNothing(t testing.TB) {
 	s.finish()
 }
 
+// The same from an observer to the follower that it learns from, and back: to the leader, both are one.
+func movedSessionWritesNothingThroughItsMaster(t testing.TB) {
+	for seed := range uint64(2) {
+		s := play(t, 1, func(o *Options) {
+			o.Observers, o.ObserverMasters, o.SyncLimit, o.SessionTimeout = 1, true, 1000, 30_000
+		})
+		observer, c := s.hosts[3], s.clients[0]
+		master := s.others(s.theLeader())[0]
+		for master.links[observer.index] == nil || !observer.m.Serving() {
+			s.moveObservers()
+			s.await("a master", func() bool { return observer.upward != nil && observer.m.Serving() })
+		}
+		from, to := observer, master
+		if seed == 1 {
+			from, to = master, observer
+		}
+		s.move(c, from)
+		s.write(c, 0)
+		if seed == 0 {
+			s.Cut(observer.node, master.node)
+		} else {
+			s.slow[c.node][master.node] = 1000
+		}
+		c.set(0, -1)
+		s.RunUntil(s.now + 5*s.o.Latency)
+		s.move(c, to)
+		s.write(c, 0)
+		s.HealAll()
+		s.RunUntil(s.now + 5*Second)
+		s.finish()
+	}
+}
+
 // A server asks late for a session that it has been left by meanwhile, and gets it. Where the session is, its next request ends the
 // connection, a multi too.
 func multiOfAMovedSession(t testing.TB) {
@@ -586,12 +619,14 @@ var disasters = []struct {
 	{"epochs that came to nothing", epochsThatCameToNothing, []mutant.Bug{mutant.LaterEpochOverlooked}},
 	{"an observer ahead of its master", observerIsAheadOfItsMaster, []mutant.Bug{mutant.MasterCutsObserver}},
 	{"ZOOKEEPER-417", movedSessionWritesNothing, []mutant.Bug{mutant.MovedSessionWrites}},
+	{"ZOOKEEPER-417: an observer", movedSessionWritesNothingThroughItsMaster, nil},
 	{"a multi of a moved session", multiOfAMovedSession, []mutant.Bug{mutant.MovedMultiAnswered}},
 	{"an error at every operation: truncation (ZOOKEEPER-3701)", errorAtEveryOperation(overreach), []mutant.Bug{mutant.TruncErrorIgnored}},
 	{"an error at every operation: snapshot", errorAtEveryOperation(fallBehind), nil},
 	{"ZOOKEEPER-3231", purgedLogsAreNotNeeded, []mutant.Bug{mutant.PurgeTakesTooMuch}},
 	{"a damaged snapshot", newestSnapshotIsDamaged, []mutant.Bug{mutant.CorruptSnapshotLoaded}},
 	{"ZOOKEEPER-3642: a damaged snapshot of the leader", replacedHistoryStaysAway, []mutant.Bug{mutant.OldHistoryKept}},
+	{"many watches", manyWatches, []mutant.Bug{mutant.WatchFiresAgain}},
 	{"a sync in an epoch without transactions", syncInAnEpochWithoutTransactions, nil},
 }
 

@@ -164,3 +164,47 @@ func syncInAnEpochWithoutTransactions(t testing.TB) {
 		s.finish()
 	}
 }
+
+// Many clients of one server watch many nodes, each in several ways, take some of their watches back, and are told of all the rest, once.
+func manyWatches(t testing.TB) {
+	s := play(t, 1, func(o *Options) { o.Keys, o.Clients, o.SessionTimeout = 600, 12, 60_000 })
+	h := s.others(s.theLeader())[0]
+	for _, c := range s.clients {
+		s.move(c, h)
+	}
+	for range 3 {
+		for i, c := range s.clients {
+			for k := range s.o.Keys {
+				c.exists(k, true)
+				if (i+k)%5 == 0 {
+					c.followKey(k)
+				}
+			}
+		}
+		s.await("watches", s.ready)
+		for i, c := range s.clients {
+			for k := range s.o.Keys {
+				c.unwatch(proto.OpCheckWatches, k, proto.WatcherData)
+				if (i+k)%3 == 0 {
+					c.unwatch(proto.OpRemoveWatches, k, proto.WatcherAny)
+				}
+			}
+		}
+		s.await("answers", s.ready)
+		c := s.clients[0]
+		for k := range s.o.Keys {
+			c.create(k, proto.Persistent)
+			c.remove(k)
+		}
+		s.await("changes", s.ready)
+		s.RunUntil(s.now + Second)
+		for _, c := range s.clients {
+			for k := range s.o.Keys {
+				if c.watches[k].set {
+					t.Fatalf("client %d was not told of %s", c.index, s.path(k))
+				}
+			}
+		}
+	}
+	s.finish()
+}

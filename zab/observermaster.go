@@ -47,6 +47,11 @@ type ObserverMaster struct {
 	touched       []proto.Touch // sessions that observers have heard of since the follower told the leader
 	heard         map[proto.SessionID]struct{}
 
+	// moved says who has asked for a session last: to the leader, all of them are one. What is older than an observer may be silent for
+	// is forgotten; nothing that was sent before can come any more.
+	moved, movedBefore map[proto.SessionID]proto.ServerID
+	forgetAt           proto.Millis
+
 	nextBeat proto.Millis
 	ready    Ready
 }
@@ -67,7 +72,7 @@ func NewObserverMaster(o ObserverMasterOptions, now proto.Millis) *ObserverMaste
 	}
 	return &ObserverMaster{
 		o: o, now: now, cache: newCache(o.Cache, o.Log, o.Applied), applied: max(o.Applied, proto.MakeZxid(o.Epoch, 0)),
-		heard: map[proto.SessionID]struct{}{}, nextBeat: now + o.Timing.beat(),
+		heard: map[proto.SessionID]struct{}{}, moved: map[proto.SessionID]proto.ServerID{}, nextBeat: now + o.Timing.beat(),
 	}
 }
 
@@ -173,8 +178,11 @@ func (m *ObserverMaster) recv(o *peer, p *proto.QuorumPacket) error {
 		return m.revalidate(o, p)
 	case proto.PacketRequest:
 		f, err := proto.DecodeForwardedRequest(p.Data)
-		if err != nil {
+		switch {
+		case err != nil:
 			return err
+		case m.hasMoved(o.id, &f): // the observer cannot be told of one session
+			return errMoved
 		}
 		m.relay(o, p, f.Op)
 		return nil
@@ -327,15 +335,33 @@ func (m *ObserverMaster) AppendTouches(data []byte) []byte {
 }
 
 // Forward sends the leader a request, or a REVALIDATE, of the follower's own clients. It goes this way because the
-// leader's answers do not say who asked.
-func (m *ObserverMaster) Forward(p proto.QuorumPacket) {
-	switch p.Type {
-	case proto.PacketRevalidate:
+// leader's answers do not say who asked. It returns false if the session whose request it is has moved to an observer, and nothing is sent.
+func (m *ObserverMaster) Forward(p proto.QuorumPacket) bool {
+	if p.Type == proto.PacketRevalidate {
 		_ = m.revalidate(nil, &p) // what the follower sends can be read
-	default:
-		f, _ := proto.DecodeForwardedRequest(p.Data)
-		m.relay(nil, &p, f.Op)
+		return true
 	}
+	f, _ := proto.DecodeForwardedRequest(p.Data)
+	if m.hasMoved(m.o.ID, &f) {
+		return false
+	}
+	m.relay(nil, &p, f.Op)
+	return true
+}
+
+var errMoved = errors.New("zab: the session has moved")
+
+// hasMoved says whether somebody else has asked for the session of a request since. The leader holds sessions to those who asked last,
+// and takes this follower and its observers for one.
+func (m *ObserverMaster) hasMoved(from proto.ServerID, f *proto.ForwardedRequest) bool {
+	if f.Op == proto.OpCreateSession {
+		return false
+	}
+	to, ok := m.moved[f.Session]
+	if !ok {
+		to, ok = m.movedBefore[f.Session]
+	}
+	return ok && to != from
 }
 
 // relay passes a request on to the leader.
@@ -351,8 +377,13 @@ func (m *ObserverMaster) revalidate(from *peer, p *proto.QuorumPacket) error {
 	if err != nil {
 		return err
 	}
+	id := m.o.ID
+	if from != nil {
+		id = from.id
+	}
 	for _, t := range touches {
 		m.revalidations = append(m.revalidations, relayed{from, t})
+		m.moved[t.Session] = id
 	}
 	m.post(m.o.Leader, *p)
 	return nil
@@ -436,6 +467,10 @@ func (m *ObserverMaster) Tick(now proto.Millis) {
 		return
 	}
 	m.nextBeat = m.now + m.o.Timing.beat()
+	if m.now >= m.forgetAt {
+		m.movedBefore, m.moved = m.moved, map[proto.SessionID]proto.ServerID{}
+		m.forgetAt = m.now + m.o.Timing.sync() + m.o.Timing.beat()
+	}
 	for _, p := range m.peers {
 		if p.phase == following {
 			m.send(p, proto.PacketPing, m.applied, nil)
