@@ -2,12 +2,16 @@ package etcdrobustness
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"syscall"
 	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/zap"
 )
 
 // A fault is done to an ensemble under traffic, and undone.
@@ -38,6 +42,11 @@ var faults = []fault{
 	{"take the leader's disk", func(e *ensemble) { e.take(e.leader(), "version-2") }},
 	{"take a follower's key space", func(e *ensemble) { e.take(e.follower(), "version-2/etcd") }},
 	{"power loss", (*ensemble).powerLoss},
+	{"move the leader", func(e *ensemble) {
+		for range 3 {
+			e.move()
+		}
+	}},
 }
 
 // restart kills servers and starts them again.
@@ -80,6 +89,27 @@ func (e *ensemble) cut(m *member, how cut) {
 	e.wait(2500*time.Millisecond + rand.N(2*time.Second))
 	e.net.heal()
 	e.serving(m)
+}
+
+// move has the leader hand over to another voter.
+func (e *ensemble) move() {
+	e.t.Helper()
+	from := e.leader()
+	to := from.id%voters + 1
+	for _, m := range e.members {
+		e.serving(m)
+	}
+	c, err := clientv3.New(clientv3.Config{Endpoints: []string{from.etcd}, Logger: zap.NewNop()})
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	defer c.Close()
+	ctx, cancel := context.WithTimeout(e.t.Context(), 20*time.Second)
+	defer cancel()
+	if _, err := c.MoveLeader(ctx, uint64(to)); err != nil {
+		e.t.Errorf("move the leader from %d to %d: %v", from.id, to, err)
+	}
+	e.wait(300 * time.Millisecond)
 }
 
 // take removes files of a server while it is down and the others are at work. What was committed before is theirs: they are in sync before
