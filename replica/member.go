@@ -420,6 +420,9 @@ func (m *Member) SnapshotLoaded(l *Loader, z proto.Zxid) error {
 // Staged is the state that an InstallSnapshot write is to make durable.
 func (m *Member) Staged() *Image { return m.staging.Image() }
 
+// StagedTail is what that has of the etcd API behind the key space that came with the snapshot.
+func (m *Member) StagedTail() []EtcdTxn { return m.staging.EtcdTail() }
+
 // Submit takes a client's request that must keep its place in its session's order; see [Replica.Submit].
 func (m *Member) Submit(c *Conn, req *Request) {
 	if req.Op == proto.OpReconfig {

@@ -444,16 +444,22 @@ func (e *ensemble) writeOther(w *zab.Write) {
 		e.l.log.do(func() error { return e.files.SaveSeen(text) }, wrote)
 	case zab.InstallSnapshot:
 		img := e.m.Staged()
-		staged := e.staged
+		staged, tail := e.staged, e.m.StagedTail()
 		e.staged = nil
-		e.l.log.do(func() error { return e.install(img, staged) }, func() error { return e.replaced(nil, staged) })
+		e.l.log.do(func() error { return e.install(img, staged, tail) }, func() error { return e.replaced(nil, staged) })
 	case zab.Truncate:
 		e.truncate(w.Zxid)
 	}
 }
 
-// install makes the leader's snapshot the history on disk.
-func (e *ensemble) install(img *replica.Image, staged *space) error {
+// install makes the leader's snapshot the history on disk. The key space that came with it is of the same zxid before: so a start finds
+// out, if this is cut off, that it belongs to the snapshot.
+func (e *ensemble) install(img *replica.Image, staged *space, tail []replica.EtcdTxn) error {
+	if staged != nil {
+		if err := staged.advance(tail, img.Zxid()); err != nil {
+			return fmt.Errorf("the leader's etcd key space: %w", err)
+		}
+	}
 	e.s.snapshotting.Lock() // one of the state before must not be finished later
 	defer e.s.snapshotting.Unlock()
 	if _, err := e.s.writeSnapshot(img); err != nil {

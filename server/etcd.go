@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -310,9 +311,9 @@ func (e *etcd) find(current string, synced, snapshot proto.Zxid) (*space, error)
 	if err == nil && p.store.Applied() >= snapshot || err != nil && !errors.Is(err, errSpaceLost) {
 		return p, err
 	}
-	dirs, _ := filepath.Glob(filepath.Join(e.root, strconv.FormatUint(uint64(max(0, snapshot)), 16)+"*"))
+	dirs, _ := filepath.Glob(filepath.Join(e.root, "*"))
 	for _, dir := range dirs {
-		if dir == current {
+		if began, ok := beganAt(dir); !ok || began > snapshot || dir == current {
 			continue
 		}
 		if other, otherErr := e.openOld(dir); otherErr == nil && other.store.Applied() == snapshot {
@@ -328,6 +329,14 @@ func (e *etcd) find(current string, synced, snapshot proto.Zxid) (*space, error)
 		p.store.Advance(snapshot)
 	}
 	return p, err
+}
+
+// beganAt is the zxid that a directory of [etcd.create] has its name from: that of the image that came with a snapshot, which may have
+// got more before it was installed.
+func beganAt(dir string) (proto.Zxid, bool) {
+	name, _, _ := strings.Cut(filepath.Base(dir), ".")
+	z, err := strconv.ParseInt(name, 16, 64)
+	return proto.Zxid(z), err == nil
 }
 
 // openOld opens a directory that is there. The error wraps errSpaceLost if it is not, or is damaged.

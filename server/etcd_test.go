@@ -18,6 +18,7 @@ import (
 	"zebu/mvcc"
 	"zebu/proto"
 	"zebu/quorum"
+	"zebu/replica"
 )
 
 func etcdConfig(t *testing.T) *conf.Config {
@@ -177,6 +178,53 @@ func TestEtcdWaitsInTheLog(t *testing.T) {
 	}
 	if err := s.Close(); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestEtcdCutOffInstall starts a member that was killed when it had written the snapshot that came from a leader, and not yet made
+// the key space that came along the current one. Transactions that followed the image are in it.
+func TestEtcdCutOffInstall(t *testing.T) {
+	cfg := etcdConfig(t)
+	s, stop := startServer(t, cfg)
+	s.mustPut(t, "old", "v")
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	e := newEtcd(s, nil)
+	const z = proto.Zxid(5<<32 | 10)
+	dir, err := e.create(z)
+	if err != nil {
+		t.Fatal(err)
+	}
+	staged, err := e.open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	staged.store.Advance(z)
+	record, err := mvcc.NewRecord(&pb.PutRequest{Key: []byte("new")}).Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := staged.advance([]replica.EtcdTxn{{Zxid: z + 1, Record: record}}, z+3); err != nil {
+		t.Fatal(err)
+	}
+	if err := staged.close(); err != nil {
+		t.Fatal(err)
+	}
+	current, synced, err := e.current()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := e.find(current, synced, z+3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.close()
+	if p.dir != dir || p.store.Revision() != 2 || p.store.Applied() != z+3 {
+		t.Errorf("%s, revision %d, %v", p.dir, p.store.Revision(), p.store.Applied())
+	}
+	if current, _, err = e.current(); current != dir || err != nil {
+		t.Error(current, err)
 	}
 }
 

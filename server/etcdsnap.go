@@ -195,12 +195,27 @@ func (p *space) receiveTail(r io.Reader, z proto.Zxid) error {
 			err = io.ErrUnexpectedEOF
 		}
 		if err == nil {
-			_, err = p.store.Apply(proto.Zxid(binary.BigEndian.Uint64(head[:8])), record)
-		}
-		if err == nil {
-			err = p.commit(p.store.Take)
+			err = p.apply(replica.EtcdTxn{Zxid: proto.Zxid(binary.BigEndian.Uint64(head[:8])), Record: record})
 		}
 		if err != nil {
+			return err
+		}
+	}
+	return p.advance(nil, z)
+}
+
+// apply applies one of the transactions behind an image.
+func (p *space) apply(t replica.EtcdTxn) error {
+	if _, err := p.store.Apply(t.Zxid, t.Record); err != nil {
+		return err
+	}
+	return p.commit(p.store.Take)
+}
+
+// advance brings a key space that is not in use yet to a zxid, and makes it durable.
+func (p *space) advance(tail []replica.EtcdTxn, z proto.Zxid) error {
+	for _, t := range tail {
+		if err := p.apply(t); err != nil {
 			return err
 		}
 	}

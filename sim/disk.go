@@ -62,6 +62,7 @@ func (h *Host) takeWrites() (report func()) {
 		switch j.write.Kind {
 		case zab.InstallSnapshot:
 			j.img = h.m.Staged()
+			h.finishStaged(j.img.Zxid())
 			h.w.check.cut(h, j.write.Zxid)
 		case zab.Truncate:
 			h.w.check.cut(h, j.write.Zxid)

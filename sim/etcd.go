@@ -137,9 +137,29 @@ func (h *Host) loadEtcd(from proto.ServerID, s *snapshot, r *bufio.Reader, l *re
 			return err
 		}
 	}
-	store.Advance(s.packet.Zxid)
-	h.staged.commit(store, store.TakeMark())
-	h.staged.sync()
-	l.Etcd = store
+	h.staged.advance(store, s.packet.Zxid)
+	l.Etcd, h.stagedStore = store, store
 	return nil
+}
+
+// advance makes a key space that is not in use yet durable, at a zxid.
+func (s *etcdSpace) advance(store *mvcc.Store, z proto.Zxid) {
+	store.Advance(z)
+	s.commit(store, store.TakeMark())
+	s.sync()
+}
+
+// finishStaged brings the key space that is to be installed to the zxid of the tree.
+func (h *Host) finishStaged(z proto.Zxid) {
+	if h.staged == nil {
+		return
+	}
+	for _, t := range h.m.StagedTail() {
+		h.w.check.count("etcd transactions behind an image")
+		if _, err := h.stagedStore.Apply(t.Zxid, t.Record); err != nil {
+			h.w.failf("server %d: %v", h.id, err)
+			return
+		}
+	}
+	h.staged.advance(h.stagedStore, z)
 }

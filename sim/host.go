@@ -10,6 +10,7 @@ import (
 	"syscall"
 
 	"zebu/internal/vfs"
+	"zebu/mvcc"
 	"zebu/proto"
 	"zebu/quorum"
 	"zebu/replica"
@@ -54,8 +55,9 @@ type Host struct {
 	config *quorum.Config // in the dynamic configuration file
 	seen   *quorum.Config // in that of the next configuration, nil if there is none
 
-	etcd   *etcdSpace // nil before there was one
-	staged *etcdSpace // that came with a snapshot
+	etcd        *etcdSpace // nil before there was one
+	staged      *etcdSpace // that came with a snapshot
+	stagedStore *mvcc.Store
 
 	store *storage.Store
 	rep   *replica.Replica
