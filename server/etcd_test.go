@@ -120,6 +120,11 @@ func TestEtcdLost(t *testing.T) {
 			if _, err := New(Options{Config: cfg, Log: zaptest.NewLogger(t)}); !errors.Is(err, errSpaceLost) {
 				t.Errorf("start: %v", err)
 			}
+			if o, err := OpenOffline(cfg, zaptest.NewLogger(t)); err != nil {
+				t.Error(err)
+			} else if lost := o.Etcd.Err != nil; lost != (name != "older") || o.Etcd.Dir == "" || o.Close() != nil {
+				t.Errorf("offline: %+v", o.Etcd)
+			}
 			if err := errors.Join(os.RemoveAll(root), os.Remove(s.etcd.begunFile())); err != nil {
 				t.Fatal(err)
 			}

@@ -126,7 +126,7 @@ func (o *Offline) countEtcd() error {
 func (o *Offline) openEtcd(log *zap.Logger) {
 	e := newEtcd(&Server{cfg: o.cfg, log: log}, nil)
 	dir, _, err := e.current()
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) && !e.begun() {
 		return
 	}
 	o.Etcd.Dir = e.root
