@@ -203,8 +203,12 @@ func manyWatches(t testing.TB) {
 				if c.watches[k].set {
 					t.Fatalf("client %d was not told of %s", c.index, s.path(k))
 				}
+				if c.follows[k].armed {
+					c.unwatch(proto.OpRemoveWatches, k, proto.WatcherPersistent)
+				}
 			}
 		}
+		s.await("the last answers", s.ready)
 	}
 	s.finish()
 }
