@@ -20,11 +20,16 @@ type CommitLog struct {
 	size  int
 	txns  []Txn // at most 2*size, of which the last size count
 	limit int   // of bytes, 0 for none
-	bytes int   // counted if there is a limit
+	bytes int
 }
 
-// NewCommitLog returns an empty log of size transactions, or of the default size if that is larger.
-func NewCommitLog(size int) *CommitLog { return &CommitLog{size: max(size, DefaultCommitLogSize)} }
+// maxCommitLogBytes bounds a [CommitLog] of large transactions.
+const maxCommitLogBytes = 128 << 20
+
+// NewCommitLog returns an empty log of size transactions, or of the default size if that is larger, as far as they are not too many bytes.
+func NewCommitLog(size int) *CommitLog {
+	return &CommitLog{size: max(size, DefaultCommitLogSize), limit: maxCommitLogBytes}
+}
 
 // txnOverhead is about what a transaction takes besides its bytes.
 const txnOverhead = 32
@@ -46,6 +51,7 @@ func (c *CommitLog) Append(t Txn) error {
 		return fmt.Errorf("zab: committed %v after %v", t.Zxid, last)
 	}
 	if len(c.txns) == 2*c.size {
+		c.bytes -= bytesOf(c.txns[:c.size])
 		n := copy(c.txns, c.txns[c.size:])
 		clear(c.txns[n:])
 		c.txns = c.txns[:n]
@@ -56,15 +62,19 @@ func (c *CommitLog) Append(t Txn) error {
 
 func (c *CommitLog) keep(t Txn) {
 	c.txns = append(c.txns, t)
-	if c.limit == 0 {
-		return
-	}
-	c.bytes += len(t.Data) + txnOverhead
-	for c.bytes > c.limit {
-		c.bytes -= len(c.txns[0].Data) + txnOverhead
+	c.bytes += bytesOf(c.txns[len(c.txns)-1:])
+	for c.limit > 0 && c.bytes > c.limit {
+		c.bytes -= bytesOf(c.txns[:1])
 		c.txns[0] = Txn{}
 		c.txns = c.txns[1:]
 	}
+}
+
+func bytesOf(txns []Txn) (n int) {
+	for i := range txns {
+		n += len(txns[i].Data) + txnOverhead
+	}
+	return n
 }
 
 // all returns what counts, oldest first.
@@ -110,6 +120,7 @@ func (c *CommitLog) truncate(z proto.Zxid) {
 	if mutant.On(mutant.CutStaysInMemory) {
 		return
 	}
+	c.bytes -= bytesOf(c.txns[n:])
 	clear(c.txns[n:])
 	c.txns = c.txns[:n]
 }
@@ -117,5 +128,5 @@ func (c *CommitLog) truncate(z proto.Zxid) {
 // reset forgets everything.
 func (c *CommitLog) reset() {
 	clear(c.txns)
-	c.txns = c.txns[:0]
+	c.txns, c.bytes = c.txns[:0], 0
 }
