@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-zookeeper/zk"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
@@ -166,4 +167,44 @@ func refusesToMove(t *testing.T, e *ensemble, endpoints []string) {
 	if got := e.leader(); got != other {
 		t.Errorf("member %d leads, not %d", got, other)
 	}
+}
+
+// TestEtcdMoveLeaderMixed has an Apache ZooKeeper among the voters, which cannot be told whom to vote for: it is elected in place of a server of a
+// smaller id, and can be chosen itself.
+func TestEtcdMoveLeaderMixed(t *testing.T) {
+	t.Parallel()
+	e := ensembleOf(t, "zebu", "3.9", "zebu").withEtcd()
+	e.lead(3)
+	client := connect(t, 30*time.Second, e.seat(1).addr())
+	write := func(path string) { // all have the same history then
+		t.Helper()
+		poll(t, 30*time.Second, path, func() bool {
+			_, err := client.Create(path, nil, 0, worldACL)
+			return err == nil || errors.Is(err, zk.ErrNodeExists) // by an attempt whose answer was lost
+		})
+		e.settle()
+	}
+	write("/a")
+	c := e.etcdClient(3)
+	_, err := c.MoveLeader(t.Context(), 1)
+	if err == nil || !strings.Contains(err.Error(), "zebu: server 2 has been elected instead of server 1") {
+		t.Errorf("to 1: %v", err)
+	}
+	if got := e.leader(); got != 2 {
+		t.Fatalf("member %d leads", got)
+	}
+	e.kill(2)
+	if got := e.leader(); got != 3 {
+		t.Fatalf("member %d leads", got)
+	}
+	e.start(2)
+	write("/b")
+	if _, err := c.MoveLeader(t.Context(), 2); err != nil {
+		t.Errorf("to 2: %v", err)
+	}
+	if got := e.leader(); got != 2 {
+		t.Errorf("member %d leads", got)
+	}
+	write("/c")
+	e.same()
 }
