@@ -6,6 +6,7 @@ import (
 
 	"zebu/internal/mutant"
 	"zebu/proto"
+	"zebu/storage"
 )
 
 // The tests in this file are disasters that ZooKeeper had, by the number of its issue, as far as they show from outside a
@@ -96,7 +97,7 @@ func rise(s *script) *Host {
 
 // crashAtEveryChange switches a server off at each change of its disk in turn, from its start until it serves (ZOOKEEPER-3911,
 // 4646, 4643, 4785, 5094, 3642, 1154, 2307); and again with the leader crashing at the same moment,
-// and with logs in a directory of their own.
+// and with logs in a directory of their own and snapshots that are compressed.
 func crashAtEveryChange(prepare func(*script) *Host) func(testing.TB) {
 	return func(t testing.TB) {
 		for round := range 5 {
@@ -117,7 +118,10 @@ func crashAtEveryChange(prepare func(*script) *Host) func(testing.TB) {
 // crashAt switches a server off after a number of changes, and reports whether it came so far.
 func crashAt(t testing.TB, prepare func(*script) *Host, changes, round int) bool {
 	both := round == 1
-	s := play(t, uint64(1000*round+changes+1), func(o *Options) { o.LogSync, o.SessionTimeout, o.OwnLogDir = false, 30_000, round > 1 })
+	s := play(t, uint64(1000*round+changes+1), func(o *Options) {
+		o.LogSync, o.SessionTimeout, o.OwnLogDir = false, 30_000, round > 1
+		o.Compression = []string{"", "", "", storage.CompressGzip, storage.CompressSnappy}[round]
+	})
 	h := prepare(s)
 	h.disk.CrashAfter(changes)
 	h.boot()
@@ -170,6 +174,31 @@ func truncationBelowTheSnapshot(t testing.TB) {
 	s.await("service", s.served)
 	if s.check.counts["truncations"] == 0 {
 		t.Error("nothing was to be cut off")
+	}
+	s.finish()
+}
+
+// The same where nothing older is left: the server cannot be cut back, and asks for a snapshot.
+func nothingIsLeftToCutBackTo(t testing.TB) {
+	s := play(t, 1, patient)
+	h := overreach(s)
+	s.Isolate(h, true, true)
+	h.boot()
+	if _, err := h.store.WriteSnapshot(h.rep.Image()); err != nil {
+		t.Fatal(err)
+	}
+	snapshots := h.files("snapshot.")
+	h.Crash(true)
+	for _, name := range append(snapshots[:len(snapshots)-1], h.files("log.")...) {
+		if err := h.disk.Remove(name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.HealAll()
+	h.boot()
+	s.await("service", s.served)
+	if s.check.counts["impossible truncations"] == 0 || s.check.counts["snapshots installed"] == 0 {
+		t.Error("it was cut back")
 	}
 	s.finish()
 }
@@ -606,6 +635,7 @@ var disasters = []struct {
 	{"a crash at every change: leader (ZOOKEEPER-2307)", crashAtEveryChange(rise), []mutant.Bug{mutant.EpochNotSynced, mutant.AcceptedEpochNotWritten}},
 	{"ZOOKEEPER-2832", uncommittedTailIsCutOff, []mutant.Bug{mutant.TruncIgnored, mutant.TruncNotDone}},
 	{"ZOOKEEPER-4837", truncationBelowTheSnapshot, []mutant.Bug{mutant.SnapshotBeyondCut}},
+	{"nothing to cut back to", nothingIsLeftToCutBackTo, nil},
 	{"ZOOKEEPER-3642", leaderLostAfterSnap, []mutant.Bug{mutant.SnapshotNotInstalled}},
 	{"ZOOKEEPER-3911", powerFailsAfterTheAcknowledgement, []mutant.Bug{mutant.AckBeforeHistory}},
 	{"etcd 20418", pausedLeaderServesNothingStale, []mutant.Bug{mutant.SyncWithoutQuorum}},

@@ -210,6 +210,7 @@ func (h *Host) restore() (d replica.Disk, err error) {
 	opt := storage.DefaultOptions("/data")
 	opt.FS, opt.PreallocBytes, opt.LogSizeLimit, opt.MaxRecord = vfs.NewFaulty(h.disk, h.inject), 8<<10, h.w.o.LogSize, 1<<20
 	opt.FsyncWarn, opt.AutoCreateDB = 0, !h.emptied
+	opt.Compression = h.w.o.Compression
 	if h.w.o.OwnLogDir {
 		opt.LogDir = "/log"
 	}

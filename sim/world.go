@@ -38,8 +38,9 @@ type Options struct {
 	SnapSync                   bool   // learners are sent snapshots only
 	OneSync                    bool   // and one of those that do not vote at a time
 	EpochWait                  proto.Millis
-	LogSize                    int64 // bytes, when logs are rolled
-	OwnLogDir                  bool  // logs are not in the directory of the snapshots
+	LogSize                    int64  // bytes, when logs are rolled
+	Compression                string // of snapshots, as storage names it
+	OwnLogDir                  bool   // logs are not in the directory of the snapshots
 }
 
 // DefaultOptions are a small ensemble that nothing is the matter with.
