@@ -67,8 +67,16 @@ func (h *Hub) StartCatchUp(s *Store) ([]Delivery, *CatchUp, error) {
 
 // Read reads what the round is about from a view that was taken after the round began.
 func (c *CatchUp) Read(view View) (err error) {
-	c.history, c.to, err = readHistory(view, c.from, c.to, maxRoundBytes)
-	return err
+	if c.history, c.to, err = readHistory(view, c.from, c.to, maxRoundBytes); err != nil {
+		return err
+	}
+	chain := chainAfter(c.from - 1)
+	for _, changes := range c.history {
+		if err := chain.add(Revision{Main: changes.Revision}); err != nil {
+			return err
+		}
+	}
+	return chain.end(c.to)
 }
 
 // FinishCatchUp tells the watches of a round. They are synced if nothing was published since it began; else they go into the

@@ -24,6 +24,7 @@ func ReadContents(v View, c Contents) (Meta, error) {
 	if err != nil {
 		return Meta{}, err
 	}
+	chain := chainAfter(meta.Scheduled)
 	for _, step := range []struct {
 		prefix byte
 		visit  func(key, value []byte) error
@@ -43,6 +44,9 @@ func ReadContents(v View, c Contents) (Meta, error) {
 			case r.Main > meta.Revision:
 				return nil // of a batch that is being committed in parts
 			}
+			if err := chain.add(r); err != nil {
+				return err
+			}
 			return c.Change(key[1:], value)
 		}},
 		{prefixLease, func(key, value []byte) error {
@@ -58,7 +62,7 @@ func ReadContents(v View, c Contents) (Meta, error) {
 			return Meta{}, err
 		}
 	}
-	return meta, nil
+	return meta, chain.end(meta.Revision)
 }
 
 // Filler makes batches of what another format holds, for a storage that was empty. The record that makes them a state comes last, with

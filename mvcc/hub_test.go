@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"runtime"
 	"strings"
@@ -535,3 +536,42 @@ func TestWatchLargeHistory(t *testing.T) {
 		t.Errorf("it ends at revision %d", got)
 	}
 }
+
+// TestHolesAreNoticed takes a change out of the storage: nobody is told a history, or given a copy, without it.
+func TestHolesAreNoticed(t *testing.T) {
+	s := newSpace(t, Options{})
+	for i := range 20 {
+		s.do(put(fmt.Sprint(i), "v", 0), nil)
+	}
+	s.do(&pb.CompactionRequest{Revision: 5}, nil)
+	for s.CompactStep(100) {
+	}
+	s.store()
+	for rev := int64(6); rev <= s.Revision(); rev++ {
+		holed := s.mem.Copy()
+		if _, ok := holed.records.Delete(string(appendChangeKey(nil, Revision{Main: rev}, false))); !ok {
+			t.Fatal(rev)
+		}
+		for _, whole := range []bool{true, false} {
+			view := s.mem.View()
+			if !whole {
+				view = holed.View()
+			}
+			job := &CatchUp{from: 5, to: s.Revision()}
+			_, contents := ReadContents(view, nothing{})
+			for what, err := range map[string]error{"history": job.Read(view), "image": WriteImage(io.Discard, view), "contents": contents} {
+				if whole != (err == nil) || err != nil && !errors.Is(err, ErrDamaged) {
+					t.Errorf("%s without revision %d (%t): %v", what, rev, !whole, err)
+				}
+			}
+		}
+	}
+}
+
+// nothing takes the contents of a state for nothing.
+type nothing struct{}
+
+func (nothing) Change(_, _ []byte) error      { return nil }
+func (nothing) Lease(Lease) error             { return nil }
+func (nothing) Alarm(*pb.AlarmMember) error   { return nil }
+func (nothing) Auth(_ string, _ []byte) error { return nil }

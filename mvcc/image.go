@@ -36,10 +36,15 @@ func WriteImage(w io.Writer, view View) error {
 		return fmt.Errorf("write etcd image: %w", err)
 	}
 	var head []byte
+	chain := chainAfter(meta.Scheduled)
 	for _, prefix := range []byte{prefixAlarm, prefixChange, prefixLease, prefixAuth, prefixMeta} {
 		err := view.Scan([]byte{prefix}, []byte{prefix + 1}, func(key, value []byte) error {
 			if r, _, ok := parseChangeKey(key); ok && r.Main > meta.Revision {
 				return nil // of a batch that is being committed in parts
+			} else if ok {
+				if err := chain.add(r); err != nil {
+					return err
+				}
 			}
 			head = binary.AppendUvarint(head[:0], uint64(len(key)))
 			head = binary.AppendUvarint(head, uint64(len(value)))
@@ -53,6 +58,9 @@ func WriteImage(w io.Writer, view View) error {
 		if err != nil {
 			return fmt.Errorf("write etcd image: %w", err)
 		}
+	}
+	if err := chain.end(meta.Revision); err != nil {
+		return fmt.Errorf("write etcd image: %w", err)
 	}
 	if _, err := out.Write([]byte{0, 0}); err != nil {
 		return fmt.Errorf("write etcd image: %w", err)

@@ -15,7 +15,7 @@ func (s *Store) load(view View) error {
 		{prefixLease, s.loadLease},
 		{prefixAlarm, s.loadAlarm},
 		{prefixAuth, s.loadAuth},
-		{prefixChange, (&changeLoader{s: s, last: Revision{Main: max(s.meta.Scheduled, 1), Sub: -1}}).load},
+		{prefixChange, (&changeLoader{s: s, chain: chainAfter(s.meta.Scheduled)}).load},
 	}
 	for _, step := range steps {
 		if err := view.Scan([]byte{step.prefix}, []byte{step.prefix + 1}, step.visit); err != nil {
@@ -70,9 +70,40 @@ func (s *Store) loadAuth(key, value []byte) error {
 
 // changeLoader puts changes into the index, in the order in which they were made.
 type changeLoader struct {
-	s    *Store
-	last Revision // the change before, from the compaction on
-	kv   mvccpb.KeyValue
+	s     *Store
+	chain chain
+	kv    mvccpb.KeyValue
+}
+
+// chain holds changes that are read one by one to having none missing among them: a storage may take a damaged page for the end of what
+// there is. What is at or before a compaction may be missing.
+type chain struct {
+	floor int64
+	last  Revision
+}
+
+func chainAfter(rev int64) chain {
+	rev = max(rev, 1)
+	return chain{rev, Revision{Main: rev, Sub: -1}}
+}
+
+func (c *chain) add(r Revision) error {
+	if r.Main <= c.floor {
+		return nil
+	}
+	if r != (Revision{c.last.Main, c.last.Sub + 1}) && r != (Revision{c.last.Main + 1, 0}) {
+		return fmt.Errorf("%w: after change %d.%d comes %d.%d", ErrDamaged, c.last.Main, c.last.Sub, r.Main, r.Sub)
+	}
+	c.last = r
+	return nil
+}
+
+// end says whether the changes have come to a revision.
+func (c *chain) end(rev int64) error {
+	if rev > c.last.Main {
+		return fmt.Errorf("%w: revision %d is missing", ErrDamaged, c.last.Main+1)
+	}
+	return nil
 }
 
 func (l *changeLoader) load(key, value []byte) error {
@@ -84,12 +115,8 @@ func (l *changeLoader) load(key, value []byte) error {
 		return fmt.Errorf("%w: change %d.%d is above the revision", ErrDamaged, r.Main, r.Sub)
 	}
 	compacted := r.Main <= l.s.meta.Scheduled
-	if !compacted {
-		// No change may be missing above the compaction.
-		if r != (Revision{l.last.Main, l.last.Sub + 1}) && r != (Revision{l.last.Main + 1, 0}) {
-			return fmt.Errorf("%w: after change %d.%d comes %d.%d", ErrDamaged, l.last.Main, l.last.Sub, r.Main, r.Sub)
-		}
-		l.last = r
+	if err := l.chain.add(r); err != nil {
+		return err
 	}
 	l.kv.Reset()
 	if err := l.kv.Unmarshal(value); err != nil {
