@@ -19,10 +19,11 @@ type Location struct {
 	Root     string   // a path; for etcd the prefix, without the slash that follows it, "" for all keys that begin with one
 	User     string   // etcd only
 	Password string
+	TLS      *TLS // etcd only; nil: plain text
 }
 
-// ParseLocation reads zk://host:port,host:port/path, the same without zk://, or etcd://[user:password@]host:port,host:port/prefix.
-// Where etcd's keys do not begin with a slash, ?prefix=KEY takes the place of /prefix.
+// ParseLocation reads zk://host:port,host:port/path, the same without zk://, or etcd://[user:password@]host:port,host:port/prefix, or
+// that with etcds:// for TLS, with the system's authorities. Where etcd's keys do not begin with a slash, ?prefix=KEY takes the place of /prefix.
 func ParseLocation(s string) (Location, error) {
 	scheme, rest, given := strings.Cut(s, "://")
 	if !given {
@@ -36,13 +37,14 @@ func ParseLocation(s string) (Location, error) {
 		}
 		return Location{Servers: servers, Root: root}, err
 	case "etcd":
-		return parseEtcd(s, rest)
+		return parseEtcd(Location{Etcd: true}, s, rest)
+	case "etcds":
+		return parseEtcd(Location{Etcd: true, TLS: &TLS{}}, s, rest)
 	}
-	return Location{}, fmt.Errorf("%q: expected zk:// or etcd://", s)
+	return Location{}, fmt.Errorf("%q: expected zk://, etcd:// or etcds://", s)
 }
 
-func parseEtcd(s, rest string) (Location, error) {
-	l := Location{Etcd: true}
+func parseEtcd(l Location, s, rest string) (Location, error) {
 	hosts, prefix := rest, ""
 	if i := strings.IndexAny(rest, "/?"); i >= 0 {
 		hosts, prefix = rest[:i], rest[i:]
@@ -81,7 +83,10 @@ func parseEtcd(s, rest string) (Location, error) {
 // String shows l without its password.
 func (l Location) String() string {
 	scheme := "zk://"
-	if l.Etcd {
+	switch {
+	case l.TLS != nil:
+		scheme = "etcds://"
+	case l.Etcd:
 		scheme = "etcd://"
 	}
 	root := l.Root

@@ -3,6 +3,7 @@ package mirror
 import (
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -16,14 +17,18 @@ func TestParseLocation(t *testing.T) {
 		"etcd://h/":                  {Etcd: true, Servers: []string{"h:2379"}},
 		"etcd://h?prefix=app/x/":     {Etcd: true, Servers: []string{"h:2379"}, Root: "app/x"},
 		"etcd://joe:a%40b@[::1]:1/x": {Etcd: true, Servers: []string{"[::1]:1"}, Root: "/x", User: "joe", Password: "a@b"},
+		"etcds://h/x":                {Etcd: true, Servers: []string{"h:2379"}, Root: "/x", TLS: &TLS{}},
 		"etcd://[::1]/x":             {Etcd: true, Servers: []string{"[::1]:2379"}, Root: "/x"},
 	} {
 		got, err := ParseLocation(s)
 		if err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: %+v, %v, want %+v", s, got, err, want)
 		}
+		if scheme, _, given := strings.Cut(s, "://"); given && !strings.HasPrefix(got.String(), scheme+"://") || strings.Contains(got.String(), "joe") {
+			t.Errorf("%s is shown as %v", s, got)
+		}
 	}
-	for _, s := range []string{"", "http://h/a", "zk://", "etcd://", "etcd:///a", "etcd://h?x=y", "zk://h/a/", "h//a", "etcd://%zz@h"} {
+	for _, s := range []string{"", "http://h/a", "zk://", "etcd://", "etcds://", "etcd:///a", "etcd://h?x=y", "zk://h/a/", "h//a", "etcd://%zz@h"} {
 		if got, err := ParseLocation(s); err == nil {
 			t.Errorf("%q is taken for %+v", s, got)
 		}

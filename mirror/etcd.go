@@ -40,18 +40,30 @@ type etcdEnd struct {
 
 // openEtcd connects.
 func openEtcd(ctx context.Context, l Location, patience time.Duration) (*etcdEnd, error) {
-	c, err := clientv3.New(clientv3.Config{
-		Endpoints: l.Servers, Username: l.User, Password: l.Password, DialTimeout: answer, Logger: zap.NewNop(),
-	})
+	config := clientv3.Config{Endpoints: l.Servers, Username: l.User, Password: l.Password, DialTimeout: answer, Logger: zap.NewNop()}
+	if l.TLS != nil {
+		var err error
+		if config.TLS, err = l.TLS.config(); err != nil {
+			return nil, &OptionError{fmt.Errorf("%v: %w", l, err)}
+		}
+	}
+	reached, wrong := greet(ctx, l.Servers, config.TLS)
+	if reached && wrong != nil {
+		return nil, fmt.Errorf("%v: %w", l, wrong)
+	}
+	// A server that is not there yet may come, and etcd's client knows proxies.
+	c, err := clientv3.New(config)
+	e := &etcdEnd{c: c, prefix: l.Root, index: newIndex()}
+	if err == nil {
+		if _, err = e.get(ctx, e.key("/"), clientv3.WithCountOnly()); err != nil {
+			err = errors.Join(err, c.Close())
+		}
+	}
+	if err != nil && wrong != nil && Unreachable(err) {
+		err = wrong
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%v: %w", l, err)
-	}
-	e := &etcdEnd{c: c, prefix: l.Root, index: newIndex()}
-	if _, err = e.get(ctx, e.key("/"), clientv3.WithCountOnly()); err != nil {
-		if errors.Is(err, context.DeadlineExceeded) {
-			err = fmt.Errorf("no answer within %v, is this an etcd server? %w", answer, err)
-		}
-		return nil, errors.Join(fmt.Errorf("%v: %w", l, err), c.Close())
 	}
 	e.patience = patience
 	return e, nil
@@ -95,7 +107,8 @@ func (e *etcdEnd) do(ctx context.Context, f func(context.Context) error) error {
 
 // Unreachable says whether an error is that of an etcd cluster that could not be reached.
 func Unreachable(err error) bool {
-	return status.Code(err) == codes.Unavailable || errors.Is(err, context.DeadlineExceeded)
+	var none *ConnectError
+	return errors.As(err, &none) || status.Code(err) == codes.Unavailable || errors.Is(err, context.DeadlineExceeded)
 }
 
 func (e *etcdEnd) get(ctx context.Context, key string, o ...clientv3.OpOption) (*clientv3.GetResponse, error) {

@@ -103,7 +103,7 @@ type Progress struct {
 	Following bool  `json:"following"` // the first pass is over
 }
 
-// Open connects to both ends. Errors are of the options, *OptionError, or of an end.
+// Open connects to both ends. Errors are of the options, *OptionError, or of an end, *EndError, or of both.
 func Open(ctx context.Context, o Options) (*Mirror, error) {
 	if o.Concurrency <= 0 {
 		o.Concurrency = 128
@@ -120,11 +120,11 @@ func Open(ctx context.Context, o Options) (*Mirror, error) {
 		return nil, &OptionError{err}
 	}
 	if m.src, err = open(ctx, o.Source, o.SourceAuth, o.Patience); err != nil {
-		return nil, fmt.Errorf("source: %w", err)
+		return nil, &EndError{Err: err}
 	}
 	if m.dst, err = open(ctx, o.Destination, o.DestinationAuth, o.Patience); err != nil {
 		m.src.close()
-		return nil, fmt.Errorf("destination: %w", err)
+		return nil, &EndError{Destination: true, Err: err}
 	}
 	if !o.Destination.Etcd && m.dst.reserved("/") {
 		m.Close()
@@ -138,13 +138,30 @@ type OptionError struct{ error }
 
 func (e *OptionError) Unwrap() error { return e.error }
 
+// EndError is what is wrong with an end.
+type EndError struct {
+	Destination bool // otherwise the source
+	Err         error
+}
+
+// Error implements error.
+func (e *EndError) Error() string {
+	if e.Destination {
+		return "destination: " + e.Err.Error()
+	}
+	return "source: " + e.Err.Error()
+}
+
+// Unwrap returns the cause.
+func (e *EndError) Unwrap() error { return e.Err }
+
 // ErrNoSource says that the source does not exist.
 var ErrNoSource = errors.New("the source does not exist")
 
 func open(ctx context.Context, l Location, auths []Auth, patience time.Duration) (end, error) {
 	if l.Etcd {
 		if len(auths) > 0 {
-			return nil, &OptionError{errors.New("etcd's user and password stand in its address")}
+			return nil, &OptionError{errors.New("etcd's user and password are in its Location")}
 		}
 		e, err := openEtcd(ctx, l, patience)
 		if err != nil {

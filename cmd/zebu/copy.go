@@ -6,9 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 	"time"
 
@@ -30,6 +28,7 @@ type copyFlags struct {
 	o                     mirror.Options
 	acl, output           string
 	srcAuth, dstAuth      []string
+	srcTLS, dstTLS        mirror.TLS
 	verify, follow, quiet bool
 	rescan, patience      time.Duration
 	warned                int
@@ -45,6 +44,8 @@ func newCopyCommand() *cobra.Command {
 
   zk://HOST:PORT,…/path      a path of a ZooKeeper or zebu cluster; zk:// may be left out
   etcd://HOST:PORT,…/prefix  a prefix of etcd keys: the node /a/b below the other end is the key /prefix/a/b
+  etcds://…                  the same over TLS: --src-cacert, --src-cert and --src-key are for the source, --dst-… for
+                             the destination, and mean what etcdctl's --cacert, --cert and --key do
 
 Only what differs is written, so that a copy that was interrupted is resumed by running it again. It is no snapshot:
 every node is copied as it was when it was read, and the destination is equal when the source has been quiet for a
@@ -64,7 +65,8 @@ Exit codes: 0 copied, or equal; 1 differences were found, or some nodes could no
   zebu copy zk1/app new1/app --follow                          # until Ctrl-C: move the clients meanwhile
   zebu copy zk1/app new1/app --verify                          # compare: exit code 1 if they differ
   zebu copy zk1/ new1/ --exclude '/brokers/ids/**' --dry-run
-  zebu copy zk1/config etcd://etcd1:2379/config`,
+  zebu copy zk1/config etcd://etcd1:2379/config
+  zebu copy zk1/config etcds://etcd1:2379/config --dst-cacert ca.pem --dst-cert me.pem --dst-key me.key`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := f.parse(args); err != nil {
 				return &exitError{exitInvalid, usageError{cmd, err}}
@@ -91,8 +93,10 @@ Exit codes: 0 copied, or equal; 1 differences were found, or some nodes could no
 	flags.BoolVar(&f.verify, "verify", false, "compare the ends and list the differences, instead of copying")
 	flags.BoolVarP(&f.follow, "follow", "f", false, "go on copying what changes, deletions too, until Ctrl-C")
 	flags.DurationVar(&f.rescan, "rescan", 0, "with --follow: also compare everything this often; changes of ACLs are seen only so")
-	flags.StringArrayVar(&f.srcAuth, "src-auth", nil, "SCHEME:CREDENTIALS for the source, or @FILE with that in it; may be repeated")
+	flags.StringArrayVar(&f.srcAuth, "src-auth", nil, "SCHEME:CREDENTIALS for the source, or @FILE with that in it; may be repeated. For etcd USER:PASSWORD, once")
 	flags.StringArrayVar(&f.dstAuth, "dst-auth", nil, "the same for the destination")
+	tlsFlags(cmd, "src", "source", &f.srcTLS)
+	tlsFlags(cmd, "dst", "destination", &f.dstTLS)
 	flags.IntVar(&f.o.Concurrency, "concurrency", 128, "how many nodes are read at a time")
 	flags.DurationVar(&f.patience, "patience", time.Minute, "how long an end that was lost is waited for; with --follow for ever unless given")
 	flags.StringVarP(&f.output, "output", "o", "text", "how to print: text or json")
@@ -109,8 +113,8 @@ func (f *copyFlags) parse(args []string) (err error) {
 	if f.o.Destination, err = mirror.ParseLocation(args[1]); err != nil {
 		return fmt.Errorf("destination: %w", err)
 	}
-	if f.o.SourceAuth, err = parseAuths(f.srcAuth); err == nil {
-		f.o.DestinationAuth, err = parseAuths(f.dstAuth)
+	if f.o.SourceAuth, err = identify("src", &f.o.Source, f.srcAuth, f.srcTLS); err == nil {
+		f.o.DestinationAuth, err = identify("dst", &f.o.Destination, f.dstAuth, f.dstTLS)
 	}
 	f.o.ACL = mirror.ACLPolicy(f.acl)
 	f.o.Patience = f.patience
@@ -138,25 +142,6 @@ func (f *copyFlags) parse(args []string) (err error) {
 		f.how = "dry-run"
 	}
 	return err
-}
-
-// parseAuths reads scheme:credentials, or @file with that in it, which other users of the machine do not see.
-func parseAuths(args []string) (auths []mirror.Auth, err error) {
-	for _, a := range args {
-		if file, ok := strings.CutPrefix(a, "@"); ok {
-			text, err := os.ReadFile(file)
-			if err != nil {
-				return nil, err
-			}
-			a = strings.TrimSpace(string(text))
-		}
-		scheme, credentials, ok := strings.Cut(a, ":")
-		if !ok || scheme == "" {
-			return nil, errors.New("an identity is SCHEME:CREDENTIALS, such as digest:user:password")
-		}
-		auths = append(auths, mirror.Auth{Scheme: scheme, Credentials: credentials})
-	}
-	return auths, nil
 }
 
 // forever is how long --follow waits for a lost end.
@@ -204,17 +189,6 @@ func (f *copyFlags) run(ctx context.Context, out, errs io.Writer) error {
 	hide()
 	<-shown
 	return f.finish(ctx, out, p, m.Progress(), err)
-}
-
-// copyHint says what to do about a node that could not be copied.
-func copyHint(err error) string {
-	switch {
-	case errors.Is(err, proto.ErrNoAuth):
-		return " (--src-auth and --dst-auth say who you are)"
-	case errors.Is(err, proto.ErrInvalidACL):
-		return " (that cluster does not know the scheme: --acl=open or --acl=skip)"
-	}
-	return ""
 }
 
 // step prints what a dry run would do, or a difference.
@@ -274,6 +248,7 @@ func (f *copyFlags) finish(ctx context.Context, out io.Writer, p *copyProgress, 
 // copyError gives an error its exit code.
 func copyError(ctx context.Context, err error) error {
 	var option *mirror.OptionError
+	var end *mirror.EndError
 	switch {
 	case err == nil:
 		return nil
@@ -283,7 +258,10 @@ func copyError(ctx context.Context, err error) error {
 		return &exitError{exitInvalid, err}
 	case errors.Is(err, mirror.ErrNoSource):
 		return &exitError{exitNoNode, err}
-	case errors.Is(err, proto.ErrConnectionLoss), mirror.Unreachable(err):
+	case errors.As(err, &end):
+		err = fmt.Errorf("%w%s", err, endHint(end))
+	}
+	if errors.Is(err, proto.ErrConnectionLoss) || mirror.Unreachable(err) {
 		return &exitError{exitUnreachable, err}
 	}
 	return err

@@ -26,14 +26,20 @@ import (
 // startEtcd runs an etcd server until the end of the test.
 func startEtcd(t *testing.T) (*clientv3.Client, string) {
 	t.Helper()
-	c := embed.NewConfig()
+	addr := serveEtcd(t, embed.NewConfig(), "http")
+	return etcdClient(t, clientv3.Config{Endpoints: []string{addr}}), addr
+}
+
+// serveEtcd runs one that speaks TLS if the scheme is https.
+func serveEtcd(t *testing.T, c *embed.Config, scheme string) string {
+	t.Helper()
 	c.Dir = t.TempDir()
 	c.LogLevel = "error"
 	c.LogOutputs = []string{"/dev/null"}
 	c.UnsafeNoFsync = true
-	any := url.URL{Scheme: "http", Host: "127.0.0.1:0"}
-	c.ListenClientUrls, c.ListenPeerUrls = []url.URL{any}, []url.URL{any}
-	c.AdvertiseClientUrls, c.AdvertisePeerUrls = []url.URL{any}, []url.URL{any}
+	clients, fellows := url.URL{Scheme: scheme, Host: "127.0.0.1:0"}, url.URL{Scheme: "http", Host: "127.0.0.1:0"}
+	c.ListenClientUrls, c.ListenPeerUrls = []url.URL{clients}, []url.URL{fellows}
+	c.AdvertiseClientUrls, c.AdvertisePeerUrls = []url.URL{clients}, []url.URL{fellows}
 	c.InitialCluster = c.InitialClusterFromName(c.Name)
 	e, err := embed.StartEtcd(c)
 	if err != nil {
@@ -45,13 +51,18 @@ func startEtcd(t *testing.T) (*clientv3.Client, string) {
 	case <-time.After(time.Minute):
 		t.Fatal("etcd does not start")
 	}
-	addr := e.Clients[0].Addr().String()
-	cl, err := clientv3.New(clientv3.Config{Endpoints: []string{addr}, DialTimeout: 10 * time.Second, Logger: zap.NewNop()})
+	return e.Clients[0].Addr().String()
+}
+
+func etcdClient(t *testing.T, c clientv3.Config) *clientv3.Client {
+	t.Helper()
+	c.DialTimeout, c.Logger = 10*time.Second, zap.NewNop()
+	cl, err := clientv3.New(c)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { cl.Close() })
-	return cl, addr
+	return cl
 }
 
 // startZebu runs a zebu server until the end of the test.
