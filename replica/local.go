@@ -32,18 +32,49 @@ const serverByte = 56
 
 // check says whether a request of owner's in a session may go on. Sessions that are unknown here and were made elsewhere may be local to
 // a learner, if there are such sessions; but a session that makes ephemeral nodes must be one of the ensemble, or they might
-// outlive it.
+// outlive it, and one of the ensemble that has ended is known: what it asked for at a server that it has left may still be on its way from there
+// (Apache's leaders carry it out).
 func (r *Replica) check(s proto.SessionID, owner session.Owner, req *Request) proto.ErrCode {
 	if r.opt.LocalSessions && (!makesEphemeral(req.Op, req.Body) || mutant.On(mutant.LocalMakesEphemeral)) {
 		if _, ok := r.locals.Timeout(s); ok {
 			return proto.OK
 		}
 		_, known := r.tracker.Timeout(s)
-		if !known && proto.ServerID(uint64(s)>>serverByte) != r.opt.ServerID {
+		if !known && !r.past.has(s) && proto.ServerID(uint64(s)>>serverByte) != r.opt.ServerID {
 			return proto.OK
 		}
 	}
 	return r.tracker.Check(s, owner)
+}
+
+// pastSessions are the sessions of the ensemble that ended last, while this server has led. Where sessions are local to servers few become
+// the ensemble's, so that these go further back than a link between servers can delay anything without being given up.
+type pastSessions struct {
+	ids   map[proto.SessionID]struct{}
+	order []proto.SessionID // a ring, once it is full
+	next  int
+}
+
+// maxPast is how many sessions are remembered: about 3 MiB.
+const maxPast = 1 << 16
+
+func (p *pastSessions) has(s proto.SessionID) bool {
+	_, ok := p.ids[s]
+	return ok
+}
+
+func (p *pastSessions) add(s proto.SessionID) {
+	if p.ids == nil {
+		p.ids = map[proto.SessionID]struct{}{}
+	}
+	p.ids[s] = struct{}{}
+	if len(p.order) < maxPast {
+		p.order = append(p.order, s)
+		return
+	}
+	delete(p.ids, p.order[p.next])
+	p.order[p.next] = s
+	p.next = (p.next + 1) % maxPast
 }
 
 // submitLocal takes a request of a local session. It returns false if the request goes the way of all others.

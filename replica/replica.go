@@ -77,6 +77,7 @@ type Replica struct {
 	tracker *session.Tracker
 	ids     *session.IDs
 	locals  *session.Tracker // of local sessions; nil if there are none
+	past    pastSessions     // the leader's, if there are local sessions
 	watches *watch.Registry
 	now     Clock
 

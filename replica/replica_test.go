@@ -434,3 +434,28 @@ func TestEphemeralsNeedASessionOfTheEnsemble(t *testing.T) {
 		}
 	}
 }
+
+// A session of the ensemble has moved, and is closed at another server. What it asked for at the first one comes after that: it is late,
+// and not of a local session.
+func TestPastSessionIsNotLocal(t *testing.T) {
+	b := newBench(t)
+	b.r.opt.LocalSessions, b.r.locals = true, session.NewTracker(1000)
+	const elsewhere proto.SessionID = 7 << 56
+	late := &Request{Op: proto.OpDelete}
+	b.r.tracker.Track(elsewhere, 4000, 0)
+	b.r.tracker.SetOwner(elsewhere, 6)
+	if got := b.r.check(elsewhere, 5, late); got != proto.ErrSessionMoved {
+		t.Errorf("of a session that has moved: %v", got)
+	}
+	b.r.plan(nil, 6, elsewhere, &Request{Op: proto.OpCloseSession})
+	b.commit()
+	if got := b.r.check(elsewhere, 5, late); got != proto.ErrSessionExpired {
+		t.Errorf("of a session that has ended: %v", got)
+	}
+	for s := range proto.SessionID(2 * maxPast) {
+		b.r.past.add(8<<56 + s)
+	}
+	if n := len(b.r.past.ids); n != maxPast || len(b.r.past.order) != maxPast || b.r.past.has(8<<56+maxPast-1) || !b.r.past.has(8<<56+maxPast) {
+		t.Errorf("%d are remembered, and not the last", n)
+	}
+}

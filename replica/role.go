@@ -85,7 +85,7 @@ func (r *Replica) retire() {
 	r.pending.clear()
 	clear(r.runnable)
 	r.runnable = r.runnable[:0]
-	r.planner, r.tracker, r.locals = nil, nil, nil
+	r.planner, r.tracker, r.locals, r.past = nil, nil, nil, pastSessions{}
 }
 
 // hangUp ends a connection without an answer.

@@ -307,6 +307,9 @@ func (r *Replica) checkDigest(z proto.Zxid) error {
 func (r *Replica) endSession(s proto.SessionID) {
 	if r.role == leading {
 		r.tracker.Remove(s)
+		if r.opt.LocalSessions {
+			r.past.add(s)
+		}
 	}
 	if c := r.bySession[s]; c != nil {
 		r.hangUp(c)
