@@ -70,11 +70,13 @@ func (s *Server) serveJSON() error {
 // maxBody is how many bytes of JSON a request that gRPC takes can have: a third more than without JSON.
 func (s *Server) maxBody() int64 { return 2 * int64(s.MaxRequestBytes+requestOverhead) }
 
-// bounded refuses bodies that cannot be a request that gRPC takes. Streams have no end.
+// bounded refuses bodies that cannot be a request that gRPC takes. Streams have no end, but their messages do.
 func (s *Server) bounded(next http.Handler) http.Handler {
 	limit := s.maxBody()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path != "/v3/watch" && r.URL.Path != "/v3/lease/keepalive" {
+		if r.URL.Path == "/v3/watch" || r.URL.Path == "/v3/lease/keepalive" {
+			r.Body = &messages{ReadCloser: r.Body, limit: limit}
+		} else {
 			r.Body = http.MaxBytesReader(w, r.Body, limit)
 		}
 		next.ServeHTTP(w, r)
