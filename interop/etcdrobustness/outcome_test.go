@@ -26,8 +26,10 @@ type entry struct {
 // request that is not in the logs, or changed nothing when its turn came, is left out; one that is there has taken effect between its call and
 // the first answer that knows of it, and led to the revision that it has there. So the search for an order has to guess nothing, however
 // long the servers were out of reach. Were the logs wrong, no order would fit the other answers.
-func outcomes(reports []report.ClientReport, requests []model.EtcdRequest) ([]report.ClientReport, error) {
-	entries := replay(requests, firstSeen(reports))
+//
+// It also returns the requests that changed something: etcd's checks take it that every request of the logs is among those of clients.
+func outcomes(reports []report.ClientReport, requests []model.EtcdRequest) ([]report.ClientReport, []model.EtcdRequest, error) {
+	entries, requests := replay(requests, firstSeen(reports))
 	var problems []error
 	unknown := map[string][]*porcupine.Operation{}
 	resolved := make([]report.ClientReport, len(reports))
@@ -69,7 +71,7 @@ func outcomes(reports []report.ClientReport, requests []model.EtcdRequest) ([]re
 			known = append(known, op)
 		}
 	}
-	return append(resolved, report.ClientReport{ClientID: -1, KeyValue: known}), errors.Join(problems[:min(len(problems), 20)]...)
+	return append(resolved, report.ClientReport{ClientID: -1, KeyValue: known}), requests, errors.Join(problems[:min(len(problems), 20)]...)
 }
 
 const grant = "grant lease "
@@ -89,13 +91,13 @@ func describe(r model.EtcdRequest) string {
 	return ""
 }
 
-// replay has the model carry out the logs, and returns what changed something, in order, by what it does.
-func replay(requests []model.EtcdRequest, seen func(int64) int64) map[string][]*entry {
+// replay has the model carry out the logs, and returns what changed something, in order: by what it does, and all.
+func replay(requests []model.EtcdRequest, seen func(int64) int64) (entries map[string][]*entry, effective []model.EtcdRequest) {
 	var ops []porcupine.Operation
 	for _, r := range requests {
 		ops = append(ops, porcupine.Operation{Input: r})
 	}
-	entries := map[string][]*entry{}
+	entries = map[string][]*entry{}
 	state := model.DeterministicModel(model.ModelKeys(ops)).Init().(model.EtcdState)
 	for _, r := range requests {
 		next, response := state.Step(r)
@@ -107,9 +109,10 @@ func replay(requests []model.EtcdRequest, seen func(int64) int64) map[string][]*
 			e.by = seen(next.Revision + 1)
 		}
 		entries[describe(r)] = append(entries[describe(r)], e)
+		effective = append(effective, r)
 		state = next
 	}
-	return entries
+	return entries, effective
 }
 
 // firstSeen tells by when a client had an answer that had at least a certain revision.
@@ -217,7 +220,7 @@ func TestOutcomes(t *testing.T) {
 		{name: "seen before it was asked for", problem: "before it was asked for",
 			ops: []porcupine.Operation{op(read, at(2, 0), 1, 2), op(put("a", "1"), none, 3, 4)}, log: []model.EtcdRequest{put("a", "1")}},
 	} {
-		reports, err := outcomes([]report.ClientReport{{KeyValue: c.ops}}, c.log)
+		reports, _, err := outcomes([]report.ClientReport{{KeyValue: c.ops}}, c.log)
 		if c.problem != "" {
 			if err == nil || !strings.Contains(err.Error(), c.problem) {
 				t.Errorf("%s: %v", c.name, err)

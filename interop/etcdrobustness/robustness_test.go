@@ -1,6 +1,7 @@
 package etcdrobustness
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math/rand/v2"
@@ -33,10 +34,15 @@ type load struct {
 	profile traffic.Profile
 }
 
+// all is what etcd's scenarios of little traffic do; the machine is to be busy with faults.
+var all = traffic.Profile{KeyValue: &traffic.KeyValueMedium, Watch: &traffic.WatchDefault, Compaction: &traffic.CompactionDefault}
+
 var loads = []load{
-	{"etcd", lagging{traffic.EtcdPutDeleteLease}, traffic.Profile{KeyValue: &traffic.KeyValueMedium, Watch: &traffic.WatchDefault, Compaction: &traffic.CompactionDefault}},
-	{"kubernetes", traffic.Kubernetes, traffic.Profile{KeyValue: &traffic.KeyValueMedium, Watch: &traffic.WatchDefault, Compaction: &traffic.CompactionDefault}},
+	{"etcd", lagging{traffic.EtcdPutDeleteLease}, all},
+	{"kubernetes", traffic.Kubernetes, all},
 	{"puts", traffic.EtcdPut, traffic.Profile{KeyValue: &traffic.KeyValueMedium}},
+	{"puts and deletes", lagging{traffic.EtcdDelete}, all},
+	{"kubernetes that creates and deletes", traffic.KubernetesCreateDelete, all},
 }
 
 // lagging is etcd's traffic, whose own loop panics if the server that it asks lags behind the last compaction.
@@ -243,7 +249,7 @@ func check(e *ensemble, l load, reports []report.ClientReport) {
 	if operations-failed < 100 || len(persisted) < 50 || events == 0 {
 		e.t.Error("too little happened to prove anything")
 	}
-	if reports, err = outcomes(reports, persisted); err != nil {
+	if reports, persisted, err = outcomes(reports, persisted); err != nil {
 		e.t.Error(err)
 	}
 	config := validate.Config{ExpectRevisionUnique: l.traffic.ExpectUniqueRevision()}
@@ -252,6 +258,7 @@ func check(e *ensemble, l load, reports []report.ClientReport) {
 	e.t.Logf("checked in %v", time.Since(start).Round(time.Millisecond))
 	if err := result.Error(); err != nil {
 		e.t.Error(err)
+		explain(e.t, reports, persisted)
 		draw(e.t, result.Linearization)
 	}
 }
@@ -263,6 +270,67 @@ func longestGap(times []int64) (gap time.Duration) {
 		gap = max(gap, time.Duration(times[i]-times[i-1]))
 	}
 	return gap
+}
+
+// explain tells what does not fit in a history that does not pass. Every answer has the revision that it was given at, so that its place is
+// known: there it must be right, and whoever asked after an answer must not be told of less.
+func explain(t *testing.T, reports []report.ClientReport, persisted []model.EtcdRequest) {
+	t.Helper()
+	var ops []porcupine.Operation
+	for _, r := range reports {
+		for _, op := range r.KeyValue {
+			if response := op.Output.(model.MaybeEtcdResponse); max(response.Revision, response.PersistedRevision) > 0 {
+				ops = append(ops, op)
+			}
+		}
+	}
+	replay := model.NewReplay(persisted)
+	place := func(op porcupine.Operation) int64 {
+		response := op.Output.(model.MaybeEtcdResponse)
+		return max(response.Revision, response.PersistedRevision)
+	}
+	tell := func(what string, op porcupine.Operation) {
+		text := model.NonDeterministicModel(nil).DescribeOperation(op.Input, op.Output)
+		t.Logf("%s: %s, from %v to %v", what, text, time.Duration(op.Call), time.Duration(op.Return))
+	}
+	for _, op := range ops {
+		request, response := op.Input.(model.EtcdRequest), op.Output.(model.MaybeEtcdResponse)
+		if response.Persisted || request.Type != model.Range && request.Type != model.Txn {
+			continue
+		}
+		before := response.Revision
+		if changed(request, response) {
+			before--
+		}
+		state, err := replay.StateForRevision(before)
+		if err != nil {
+			tell("of the future", op)
+		} else if _, want := state.Step(request); !model.Match(want, response) && !leased(request) {
+			tell("wrong answer", op)
+			tell("right answer", porcupine.Operation{Input: request, Output: want})
+		}
+	}
+	slices.SortFunc(ops, func(a, b porcupine.Operation) int { return cmp.Compare(a.Call, b.Call) })
+	returns := slices.Clone(ops)
+	slices.SortFunc(returns, func(a, b porcupine.Operation) int { return cmp.Compare(a.Return, b.Return) })
+	var last porcupine.Operation
+	seen := int64(0)
+	for _, op := range ops {
+		for ; len(returns) > 0 && returns[0].Return < op.Call; returns = returns[1:] {
+			if place(returns[0]) > seen {
+				last, seen = returns[0], place(returns[0])
+			}
+		}
+		if place(op) < seen {
+			tell("stale", op)
+			tell("after", last)
+		}
+	}
+}
+
+// leased tells whether a request needs a lease, which may have been granted at any time of a revision.
+func leased(r model.EtcdRequest) bool {
+	return r.Type == model.Txn && slices.ContainsFunc(r.Txn.AllOperations(), func(op model.EtcdOperation) bool { return op.Put.LeaseID != 0 })
 }
 
 // draw shows a history that does not pass.
