@@ -492,6 +492,9 @@ func (c *checker) unknown(cl *client, r *request) { c.record(cl, r, nil, proto.E
 
 // sessionOver holds a server to what it says of a session: that it is over, or about to be.
 func (c *checker) sessionOver(cl *client) {
+	if cl.closing {
+		return
+	}
 	for _, x := range c.txns {
 		if x.hdr.Type == proto.OpCloseSession && x.hdr.ClientID == cl.session {
 			return

@@ -124,6 +124,7 @@ type client struct {
 	follows  []follow   // by key, the last on the children of the root
 	all      []follow   // by key: one recursive watch on everything
 	holds    bool       // the lock
+	closing  bool       // has asked for the session's end, of which the server may know before anything is logged
 	token    proto.Zxid // of holding it
 	versions []int32    // seen by key
 	values   int
@@ -271,7 +272,7 @@ func (c *client) over() {
 	clear(c.watches)
 	clear(c.follows)
 	clear(c.all)
-	c.holds = false
+	c.holds, c.closing = false, false
 }
 
 // take handles what a server sent, of which one slice may hold several messages.
@@ -420,6 +421,7 @@ func (c *client) request() {
 
 // close ends the session, and asks for more as if it did not know.
 func (c *client) close() {
+	c.closing = true
 	c.send(request{op: proto.OpCloseSession}, nil)
 	if e, own := c.e, c.w.o.Keys+c.index; c.w.chance(2) {
 		for range 1 + c.w.intn(3) {

@@ -304,6 +304,24 @@ func pausedLeader(t testing.TB, seed uint64, stop func(*Host)) {
 	s.finish()
 }
 
+// A client has seen what a server has yet to hear of, and needs no word of the leader to be served there.
+func serverIsBehindItsClient(t testing.TB) {
+	s := play(t, 1, func(o *Options) { o.LocalSessions, o.SyncLimit, o.SessionTimeout = true, 1000, 30_000 })
+	c, leader := s.clients[0], s.theLeader()
+	behind := s.others(leader)[0]
+	s.move(c, leader)
+	s.slow[leader.node][behind.node] = 3000
+	s.write(c, 0)
+	seen := c.last
+	c.lost("moves")
+	c.over()
+	c.last = seen
+	s.move(c, behind)
+	c.get(0, false, false)
+	s.await("an answer", s.ready)
+	s.finish()
+}
+
 // ClickHouse 116690: a session that nobody knows has expired; a new one in its place would hide that.
 func unknownSessionHasExpired(t testing.TB) {
 	s := play(t, 1, nil)
@@ -639,6 +657,7 @@ var disasters = []struct {
 	{"ZOOKEEPER-3642", leaderLostAfterSnap, []mutant.Bug{mutant.SnapshotNotInstalled}},
 	{"ZOOKEEPER-3911", powerFailsAfterTheAcknowledgement, []mutant.Bug{mutant.AckBeforeHistory}},
 	{"etcd 20418", pausedLeaderServesNothingStale, []mutant.Bug{mutant.SyncWithoutQuorum}},
+	{"a server behind its client", serverIsBehindItsClient, []mutant.Bug{mutant.StaleServerServes}},
 	{"ClickHouse 116690", unknownSessionHasExpired, []mutant.Bug{mutant.UnknownSessionResumes}},
 	{"ZOOKEEPER-4537", oneClient, []mutant.Bug{mutant.CommitMissesOwnSync}},
 	{"ZOOKEEPER-2355, 5010", ephemeralsEndWithTheirSession, []mutant.Bug{mutant.EphemeralsForgotten, mutant.EphemeralsLeft, mutant.SessionsStay}},

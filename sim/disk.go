@@ -69,13 +69,14 @@ func (h *Host) takeWrites() (report func()) {
 		}
 		return func() { h.wrote(j) }
 	}
-	for len(h.writes) > 0 && h.writes[0].Kind == zab.AppendTxn {
+	limit := len(h.writes)
+	if h.w.chance(4) {
+		limit = 1 + h.w.intn(10)
+	}
+	for len(h.writes) > 0 && h.writes[0].Kind == zab.AppendTxn && j.batch.Len() < limit {
 		t := h.writes[0].Txn
 		h.writes = shifted(h.writes)
 		j.batch.Add(t.Zxid, t.Data)
-		if h.w.chance(10) {
-			break
-		}
 	}
 	return func() { h.m.Synced(j.batch.Last()) }
 }
