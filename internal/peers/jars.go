@@ -3,7 +3,7 @@ package peers
 import (
 	"context"
 	"crypto/sha256"
-	_ "embed" // the pom and the logging configuration below
+	_ "embed" // the poms and the logging configuration below
 	"encoding/hex"
 	"fmt"
 	"os"
@@ -16,6 +16,9 @@ var pom []byte
 
 //go:embed curator/pom.xml
 var curatorPom []byte
+
+//go:embed jetcd/pom.xml
+var jetcdPom []byte
 
 //go:embed apache/logback.xml
 var logback []byte
@@ -45,6 +48,11 @@ func Jars(ctx context.Context) (string, error) {
 // CuratorJars is [Jars] for Apache Curator and the ZooKeeper client that it uses.
 func CuratorJars(ctx context.Context) (string, error) {
 	return fetchJars(ctx, "Apache Curator", "curator", curatorPom)
+}
+
+// JetcdJars is [Jars] for jetcd, the client of etcd for Java.
+func JetcdJars(ctx context.Context) (string, error) {
+	return fetchJars(ctx, "jetcd", "jetcd", jetcdPom)
 }
 
 // fetchJars returns the folder with the jars that a pom asks for. The errors speak of what, the folder's name begins
