@@ -209,6 +209,7 @@ func TestRefused(t *testing.T) {
 		{"require SASL", base + "sessionRequireClientSASLAuth=true\n", `sessionRequireClientSASLAuth=true: scheme "sasl" is not available`},
 		{"quorum SASL", base + "quorum.auth.serverRequireSasl=true\n", "quorum.auth.enableSasl must be true"},
 		{"plain text between servers", base + "sslQuorum=true\nstandaloneEnabled=false\n", "zoo.cfg:3: sslQuorum=true: not supported yet: TLS"},
+		{"etcd request that no log takes", base + "etcd.clientPort=0\netcd.maxRequestBytes=67108865\n", "zoo.cfg:4: etcd.maxRequestBytes=67108865: expected a whole number from 1 to 67108864"},
 		{"etcd certificate without API", base + "etcd.certFile=c\netcd.keyFile=k\n", "zoo.cfg:3: etcd.certFile=c: is set but etcd.clientPort is not"},
 		{"etcd certificate without key", base + "etcd.clientPort=0\netcd.certFile=c\n", "zoo.cfg:4: etcd.certFile=c: is set but etcd.keyFile is not"},
 		{"etcd key without certificate", base + "etcd.clientPort=0\netcd.keyFile=k\n", "zoo.cfg:4: etcd.keyFile=k: is set but etcd.certFile is not"},
