@@ -270,7 +270,7 @@ func powerFailsAfterTheAcknowledgement(t testing.TB) {
 // 20418, and etcd's and Consul's stale reads).
 func pausedLeaderServesNothingStale(t testing.TB) {
 	for _, stop := range []func(*Host){(*Host).Pause, (*Host).Suspend} {
-		for seed := range uint64(10) {
+		for seed := range uint64(40) {
 			pausedLeader(t, seed, stop)
 		}
 	}

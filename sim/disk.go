@@ -59,13 +59,12 @@ func (h *Host) takeWrites() (report func()) {
 	if h.writes[0].Kind != zab.AppendTxn {
 		j.write = h.writes[0]
 		h.writes = shifted(h.writes)
-		switch j.write.Kind {
-		case zab.InstallSnapshot:
+		if j.write.Kind == zab.InstallSnapshot {
 			j.img = h.m.Staged()
-			h.finishStaged(j.img.Zxid())
+		}
+		if j.write.Kind == zab.InstallSnapshot || j.write.Kind == zab.Truncate {
 			h.w.check.cut(h, j.write.Zxid)
-		case zab.Truncate:
-			h.w.check.cut(h, j.write.Zxid)
+			h.logged = min(h.logged, j.write.Zxid) // what comes behind is about to go, even if this fails
 		}
 		return func() { h.wrote(j) }
 	}
