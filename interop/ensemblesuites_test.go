@@ -130,7 +130,7 @@ func TestKazooEnsembleSuite(t *testing.T) {
 		t.Skip("not in short mode: takes a minute, mostly of waiting")
 	}
 	t.Parallel()
-	python := kazooPython(t)
+	python := pythonWith(t, "kazoo's own tests", "kazoo")
 	var selected []string
 	for name := range kazooLeftOut {
 		selected = append(selected, "not "+name)
@@ -155,10 +155,10 @@ func TestKazooEnsembleSuite(t *testing.T) {
 	}
 }
 
-// kazooPython returns a Python that has kazoo and all that its tests need. It is made the first time, and kept in the cache.
-func kazooPython(t *testing.T) string {
+// pythonWith returns a Python that has what python/NAME.txt lists, for what. It is made the first time, and kept in the cache.
+func pythonWith(t *testing.T, what, name string) string {
 	t.Helper()
-	const requirements = "python/kazoo.txt"
+	requirements := filepath.Join("python", name+".txt")
 	text, err := os.ReadFile(requirements)
 	if err != nil {
 		t.Fatal(err)
@@ -167,7 +167,7 @@ func kazooPython(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := filepath.Join(cache, fmt.Sprintf("kazoo-%x", sha256.Sum256(text))[:18])
+	dir := filepath.Join(cache, name+"-"+fmt.Sprintf("%x", sha256.Sum256(text))[:12])
 	python := filepath.Join(dir, "bin", "python")
 	done := filepath.Join(dir, "complete")
 	if _, err := os.Stat(done); err == nil {
@@ -182,7 +182,7 @@ func kazooPython(t *testing.T) string {
 	} {
 		out, err := exec.CommandContext(t.Context(), args[0], args[1:]...).CombinedOutput()
 		if err != nil {
-			have(t, &peers.Missing{What: "kazoo's own tests", Why: errors.Join(err, fmt.Errorf("%s: %s", strings.Join(args, " "), out)).Error()})
+			have(t, &peers.Missing{What: what, Why: errors.Join(err, fmt.Errorf("%s: %s", strings.Join(args, " "), out)).Error()})
 		}
 	}
 	if err := os.WriteFile(done, []byte(time.Now().UTC().String()+"\n"), 0o644); err != nil {

@@ -37,6 +37,21 @@ func TestJetcd(t *testing.T) {
 	sameEtcdClient(t, e, program)
 }
 
+// TestAetcd does the same with a client for Python, which leaves it to its user to ask again and to resume watches.
+func TestAetcd(t *testing.T) {
+	if testing.Short() {
+		t.Skip("not in short mode: waits for leases")
+	}
+	t.Parallel()
+	python := pythonWith(t, "aetcd", "aetcd")
+	program := func(endpoints ...string) driver {
+		return startProcess(t, exec.Command(python, append([]string{"python/etcdclient.py"}, endpoints...)...))
+	}
+	e := ensembleOf(t, "zebu", "zebu", "zebu").withEtcd()
+	e.start(1, 2, 3)
+	sameEtcdClient(t, e, program)
+}
+
 // sameEtcdClient has the program of a client do what it does before and after its leader dies, and on a real etcd, where none does.
 func sameEtcdClient(t *testing.T, e *ensemble, program func(endpoints ...string) driver) {
 	t.Helper()
