@@ -398,11 +398,12 @@ func (c *checker) commit(h *Host, z proto.Zxid) {
 	c.durable(newest, newest.Epoch())
 }
 
-// inOrder holds a session's transactions to the order of its requests, wherever these were sent to.
+// inOrder holds a session's transactions to the order of its requests, wherever these were sent to; but its end counts, too, when it was
+// asked of a server that the session has left, as with Apache's.
 func (c *checker) inOrder(z proto.Zxid) {
 	hdr := &c.txns[z].hdr
 	changed := slices.ContainsFunc(c.states[z].nodes, func(n node) bool { return n.mzxid == z })
-	if hdr.Cxid <= 0 || hdr.Type == proto.OpError || hdr.Type == proto.OpMulti && !changed { // a multi that failed is a multi
+	if hdr.Cxid <= 0 || hdr.Type == proto.OpError || hdr.Type == proto.OpCloseSession || hdr.Type == proto.OpMulti && !changed { // a multi that failed is a multi
 		return
 	}
 	if last := c.cxids[hdr.ClientID]; hdr.Cxid <= last {
