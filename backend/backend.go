@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
@@ -31,6 +32,10 @@ const (
 	maxUnsynced = 1 << 15
 )
 
+// needed is how many bytes must be free for a batch: Badger maps its files, and a write to a page that the disk has no room for ends the
+// process there and then. It merges tables at any time.
+const needed = 64 << 20
+
 // opSize is what an operation takes of a write of Badger beside its key and value, in bytes: the write may have no more than
 // 15 % of a memtable, and no more operations than that divided by about 100. The first two thirds are for new changes.
 const opSize = 120
@@ -50,7 +55,8 @@ type Backend struct {
 	abs   string // dir as the system names it
 	db    *badger.DB
 	log   *zap.Logger
-	guard io.Closer // of the lock
+	guard io.Closer              // of the lock
+	free  func(dir string) int64 // bytes; -1 if that is not known
 
 	large map[string]large // the large values; Commit's
 
@@ -83,7 +89,7 @@ func open(dir string, log *zap.Logger, memTable int64) (*Backend, error) {
 	if log == nil {
 		log = zap.NewNop()
 	}
-	b := &Backend{dir: dir, log: log, release: make(chan struct{}, 1), closing: make(chan struct{})}
+	b := &Backend{dir: dir, log: log, free: free, release: make(chan struct{}, 1), closing: make(chan struct{})}
 	if err := b.open(memTable); err != nil {
 		return nil, fmt.Errorf("open etcd storage %s: %w", dir, err)
 	}
@@ -295,8 +301,12 @@ func (b *Backend) dropLeftovers(txn *badger.Txn, last mark, meta mvcc.Meta) erro
 	return err
 }
 
-// Commit makes a batch part of what views see. After an error the Backend is of no use.
+// Commit makes a batch part of what views see. After an error the Backend is of no use. It wraps syscall.ENOSPC if the disk is about to be full.
 func (b *Backend) Commit(batch *mvcc.Batch) error {
+	if n := b.free(b.dir); n >= 0 && n < needed {
+		return fmt.Errorf("etcd storage %s: %w: %d MiB are free, and %d are needed (make room, then start again: all that was acknowledged is in the log)",
+			b.dir, syscall.ENOSPC, n>>20, needed>>20)
+	}
 	b.mu.Lock()
 	seq, synced := b.seq+1, b.synced
 	b.mu.Unlock()

@@ -2,7 +2,9 @@ package backend
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"syscall"
 	"testing"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
@@ -88,5 +90,33 @@ func TestManyLeases(t *testing.T) {
 	s, err = mvcc.Open(other, mvcc.Options{})
 	if err != nil || s.NumLeases() != n || s.Applied() != proto.Zxid(n) {
 		t.Fatal(fmt.Sprint(s.NumLeases(), s.Applied()), err)
+	}
+}
+
+// TestFullDisk commits when there is hardly room, which Badger would not survive, and goes on when there is.
+func TestFullDisk(t *testing.T) {
+	dir := t.TempDir()
+	b, s := must(t, dir, memTableSize)
+	left := int64(-1)
+	b.free = func(string) int64 { return left }
+	do(t, s, &pb.PutRequest{Key: []byte("k")})
+	commitAll(t, b, s)
+	left = needed - 1
+	do(t, s, &pb.PutRequest{Key: []byte("k")})
+	if err := b.Commit(s.Take()); !errors.Is(err, syscall.ENOSPC) {
+		t.Error(err)
+	}
+	if err := b.Close(); err != nil {
+		t.Error(err)
+	}
+	b, s = must(t, dir, memTableSize)
+	if s.Revision() != 2 {
+		t.Errorf("revision %d", s.Revision())
+	}
+	b.free = func(string) int64 { return needed }
+	do(t, s, &pb.PutRequest{Key: []byte("k")})
+	commitAll(t, b, s)
+	if err := b.Close(); err != nil {
+		t.Error(err)
 	}
 }
