@@ -16,7 +16,7 @@ const (
 	CommitWithMinority   // a leader commits what only one server has logged
 	CommitUnlogged       // it counts itself before it has logged
 	CommitMissesOwnSync  // a leader whose own disk is the last of a quorum does not commit (ZOOKEEPER-4537)
-	EarlyAckCounts       // it counts what a follower acknowledged before NEWLEADER
+	EarlyAckCounts       // a follower acknowledges proposals before NEWLEADER, and a leader counts that (ZOOKEEPER-4685)
 	EstablishAlone       // its history is committed before a quorum has it
 	OneQuorumDecides     // during a reconfiguration the old configuration alone decides
 	LeadsWithoutQuorum   // a leader that hears from no quorum stays one
@@ -35,7 +35,7 @@ const (
 	EpochRenameNotSynced    // and the rename is not (ZOOKEEPER-2307)
 	EpochBeforeHistory      // currentEpoch is written before the history that belongs to it (ZOOKEEPER-4643)
 	ZxidReused              // a leader goes on in the epoch that there was, with zxids that there were
-	OldEpochAccepted        // a follower follows the leader of an older epoch than it has accepted
+	OldEpochAccepted        // a follower follows the leader of an older epoch than it has accepted, which does not make way
 	PromiseCountsTwice      // a promise counts again when a leader asks again
 	PromisesNeedNoQuorum    // a leader begins with less than a quorum's promises
 	AheadFollowerElects     // a follower with a later history promises its help to a leader
