@@ -95,11 +95,15 @@ func (s *kvServer) readTxn(ctx context.Context, r *pb.TxnRequest) (*pb.TxnRespon
 			return nil, err
 		}
 	}
-	var resp *pb.TxnResponse
+	var read *mvcc.TxnRead
 	err := s.read(ctx, r, func(state *mvcc.Store) (err error) {
-		resp, err = state.ReadTxn(r)
+		read, err = state.StartReadTxn(r)
 		return err
 	})
+	if err != nil {
+		return nil, s.failed(err)
+	}
+	resp, err := read.Finish()
 	if err != nil {
 		return nil, s.failed(err)
 	}

@@ -44,15 +44,54 @@ func every(r *pb.TxnRequest, holds func(*pb.RequestOp) bool) bool {
 	return true
 }
 
-// ReadTxn answers a transaction for which [ReadOnly] holds. Errors are as of [Store.Range].
-func (s *Store) ReadTxn(r *pb.TxnRequest) (*pb.TxnResponse, error) {
+// TxnRead is a transaction for which [ReadOnly] holds and of which all is decided: only the reading of values is left.
+type TxnRead struct {
+	resp  *pb.TxnResponse
+	reads []*Read // the operations of the branch that is taken
+}
+
+// StartReadTxn does what needs the Store, reading what values are compared with included. [TxnRead.Finish] must be called, and does not
+// need the Store. Errors are as of [Store.Range].
+func (s *Store) StartReadTxn(r *pb.TxnRequest) (*TxnRead, error) {
 	w := s.writer()
 	defer w.close()
-	resp, outcome := s.runTxn(w, r)
+	d := w.decide(r)
 	if w.failure != nil {
 		return nil, w.failure
 	}
-	return resp, outcome
+	if err := s.checkPath(&d); err != nil {
+		return nil, err
+	}
+	t := &TxnRead{resp: &pb.TxnResponse{Header: &pb.ResponseHeader{Revision: s.meta.Revision}, Succeeded: d.succeeded}}
+	for _, op := range d.branch() {
+		read, err := s.StartRange(op.GetRequestRange())
+		if err != nil {
+			t.close()
+			return nil, err
+		}
+		t.reads = append(t.reads, read)
+	}
+	return t, nil
+}
+
+func (t *TxnRead) close() {
+	for _, read := range t.reads {
+		read.Close()
+	}
+}
+
+// Finish reads the values and makes the answer.
+func (t *TxnRead) Finish() (*pb.TxnResponse, error) {
+	defer t.close()
+	t.resp.Responses = make([]*pb.ResponseOp, 0, len(t.reads))
+	for _, read := range t.reads {
+		answer, err := read.Finish()
+		if err != nil {
+			return nil, err
+		}
+		t.resp.Responses = append(t.resp.Responses, &pb.ResponseOp{Response: &pb.ResponseOp_ResponseRange{ResponseRange: answer}})
+	}
+	return t.resp, nil
 }
 
 func (s *Store) applyTxn(w *writer, r *pb.TxnRequest) (Message, error) {

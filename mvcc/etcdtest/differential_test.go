@@ -185,7 +185,11 @@ func (p *pair) do(r ours.Message) (ours.Message, []*mvccpb.Event, error) {
 		return resp, nil, err
 	case *pb.TxnRequest:
 		if ours.ReadOnly(r) {
-			resp, err := p.store.ReadTxn(r)
+			read, err := p.store.StartReadTxn(r)
+			if err != nil {
+				return nil, nil, err
+			}
+			resp, err := read.Finish()
 			return resp, nil, err
 		}
 	}
