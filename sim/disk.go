@@ -61,6 +61,7 @@ func (h *Host) takeWrites() (report func()) {
 		h.writes = shifted(h.writes)
 		if j.write.Kind == zab.InstallSnapshot {
 			j.img = h.m.Staged()
+			h.finishStaged(j.img.Zxid())
 		}
 		if j.write.Kind == zab.InstallSnapshot || j.write.Kind == zab.Truncate {
 			h.w.check.cut(h, j.write.Zxid)
