@@ -491,7 +491,8 @@ func (c *checker) nextChange(key int, z proto.Zxid) proto.Zxid {
 // unknown notes that a request will not be answered.
 func (c *checker) unknown(cl *client, r *request) { c.record(cl, r, nil, proto.ErrConnectionLoss) }
 
-// sessionOver holds a server to what it says of a session: that it is over, or about to be.
+// sessionOver holds a server to what it says of a session: that it is over, or about to be; or not known yet, if it was a local one of another
+// server.
 func (c *checker) sessionOver(cl *client) {
 	if cl.closing {
 		return
@@ -501,7 +502,7 @@ func (c *checker) sessionOver(cl *client) {
 			return
 		}
 	}
-	if !slices.ContainsFunc(c.committed, func(z proto.Zxid) bool {
+	if !slices.ContainsFunc(c.committed[:cl.before], func(z proto.Zxid) bool {
 		return c.txns[z].hdr.Type == proto.OpCreateSession && c.txns[z].hdr.ClientID == cl.session
 	}) {
 		return

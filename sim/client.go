@@ -113,6 +113,7 @@ type client struct {
 
 	e        *end
 	ready    bool // the session is there
+	before   int  // how much was committed when the connection was made
 	session  proto.SessionID
 	passwd   []byte
 	last     proto.Zxid // seen by the session
@@ -191,7 +192,7 @@ func (c *client) connect() {
 			return
 		}
 		here, there := w.connect(c.node, h.node)
-		c.e, c.ready, c.heard = here, false, w.now
+		c.e, c.ready, c.heard, c.before = here, false, w.now, len(w.check.committed)
 		here.recv = func(m any) {
 			if c.e == here {
 				c.take(m.([]byte))

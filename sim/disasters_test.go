@@ -304,6 +304,23 @@ func pausedLeader(t testing.TB, seed uint64, stop func(*Host)) {
 	s.finish()
 }
 
+// One of two servers goes on alone by the oracle's word. It does not any more when the other one is back.
+func oraclesWordEnds(t testing.TB) {
+	s := play(t, 1, func(o *Options) { o.Voters, o.Oracle, o.SessionTimeout = 2, true, 30_000 })
+	c, alone := s.clients[0], s.theLeader()
+	other := s.others(alone)[0]
+	other.Crash(true)
+	s.await("the oracle's word", func() bool { return s.solo == alone.id && alone.m.Serving() })
+	s.move(c, alone)
+	s.write(c, 0)
+	other.boot()
+	s.await("the other server", func() bool { return s.solo == 0 })
+	s.slow[alone.node][other.node] = 300
+	c.set(0, -1)
+	s.await("an answer", s.ready)
+	s.finish()
+}
+
 // A client has seen what a server has yet to hear of, and needs no word of the leader to be served there.
 func serverIsBehindItsClient(t testing.TB) {
 	s := play(t, 1, func(o *Options) { o.LocalSessions, o.SyncLimit, o.SessionTimeout = true, 1000, 30_000 })
@@ -657,6 +674,7 @@ var disasters = []struct {
 	{"ZOOKEEPER-3642", leaderLostAfterSnap, []mutant.Bug{mutant.SnapshotNotInstalled}},
 	{"ZOOKEEPER-3911", powerFailsAfterTheAcknowledgement, []mutant.Bug{mutant.AckBeforeHistory}},
 	{"etcd 20418", pausedLeaderServesNothingStale, []mutant.Bug{mutant.SyncWithoutQuorum}},
+	{"the oracle's word", oraclesWordEnds, []mutant.Bug{mutant.OracleWordKept}},
 	{"a server behind its client", serverIsBehindItsClient, []mutant.Bug{mutant.StaleServerServes}},
 	{"ClickHouse 116690", unknownSessionHasExpired, []mutant.Bug{mutant.UnknownSessionResumes}},
 	{"ZOOKEEPER-4537", oneClient, []mutant.Bug{mutant.CommitMissesOwnSync}},
