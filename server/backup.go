@@ -99,6 +99,9 @@ func (l *loop) restore(loader *replica.Loader, z proto.Zxid, tail storage.Snapsh
 		return 0, fmt.Errorf("restore: %w", err)
 	}
 	if l.broken == nil {
+		l.broken = l.s.store.Replacing(at)
+	}
+	if l.broken == nil {
 		_, l.broken = l.s.writeSnapshot(rep.Image())
 	}
 	if l.broken == nil {

@@ -462,6 +462,9 @@ func (e *ensemble) install(img *replica.Image, staged *space, tail []replica.Etc
 	}
 	e.s.snapshotting.Lock() // one of the state before must not be finished later
 	defer e.s.snapshotting.Unlock()
+	if err := e.s.store.Replacing(img.Zxid()); err != nil {
+		return err
+	}
 	if _, err := e.s.writeSnapshot(img); err != nil {
 		return fmt.Errorf("the leader's snapshot: %w", err)
 	}

@@ -126,6 +126,9 @@ func (h *Host) perform() error {
 		return err
 	case zab.InstallSnapshot:
 		h.snapping = nil
+		if err := h.store.Replacing(j.write.Zxid); err != nil {
+			return err
+		}
 		if _, err := h.store.WriteSnapshot(j.img); err != nil {
 			return err
 		}

@@ -59,6 +59,9 @@ func (w *workload) step() error {
 		if w.acked == 0 {
 			return nil
 		}
+		if err := w.s.Replacing(w.acked); err != nil {
+			return err
+		}
 		if _, err := w.s.WriteSnapshot(image(w.acked)); err != nil {
 			return err
 		}

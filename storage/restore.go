@@ -37,6 +37,9 @@ const initializeName = "initialize"
 // it, and the log goes on after LastZxid, in a new file as ZooKeeper's does.
 func (s *Store) Restore(b Builder, apply func(hdr *proto.TxnHeader, txn, body []byte) error) (Restored, error) {
 	var res Restored
+	if err := s.finishReplacing(); err != nil {
+		return res, fmt.Errorf("restore: %w", err)
+	}
 	snap, ok, invalid, err := s.newestValid(1<<63 - 1)
 	if err != nil {
 		return res, fmt.Errorf("restore: %w", err)

@@ -479,6 +479,51 @@ func FuzzLog(f *testing.F) {
 	})
 }
 
+// TestReplacementCutOff is about a server that stops when a leader's snapshot is in force and the old history still there. What follows
+// the snapshot must not be taken for what follows the old logs, although epochs may begin like that.
+func TestReplacementCutOff(t *testing.T) {
+	const replacement = proto.Zxid(2<<32 | 1)
+	for _, written := range []bool{false, true} {
+		opt := options(t.TempDir())
+		history(t, opt, []proto.Zxid{0}, []proto.Zxid{1}, 9)
+		s, _, _, _ := restore(t, opt)
+		if err := s.Replacing(replacement); err != nil {
+			t.Fatal(err)
+		}
+		if written {
+			if _, err := s.WriteSnapshot(image(replacement)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		s, _, _, res := restore(t, opt)
+		want := Span{Prev: 9, Next: 6<<32 | 1, Through: 6<<32 | 1}
+		if written {
+			want = Span{}
+		} else if res.LastZxid != 9 {
+			t.Errorf("without the snapshot: %+v", res)
+		}
+		if err := s.Log().Append(batchOf(6<<32|1, 6<<32|1, 20)); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := s.SpanAround(9, 6<<32|1, 1<<30); err != nil || got != want {
+			t.Errorf("snapshot written: %t: the logs hold %+v (%v), want %+v", written, got, err, want)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		s, _, _, res = restore(t, opt) // nothing is set aside twice
+		if res.LastZxid != 6<<32|1 {
+			t.Errorf("snapshot written: %t: restored %+v", written, res)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestSetAside(t *testing.T) {
 	opt := options(t.TempDir())
 	history(t, opt, []proto.Zxid{0, 5}, []proto.Zxid{1, 6}, 9)
