@@ -40,7 +40,7 @@ func (r *Replica) check(s proto.SessionID, owner session.Owner, req *Request) pr
 			return proto.OK
 		}
 		_, known := r.tracker.Timeout(s)
-		if !known && !r.past.has(s) && proto.ServerID(uint64(s)>>serverByte) != r.opt.ServerID {
+		if !known && (!r.past.has(s) || mutant.On(mutant.LocalMakesEphemeral)) && proto.ServerID(uint64(s)>>serverByte) != r.opt.ServerID {
 			return proto.OK
 		}
 	}

@@ -304,6 +304,43 @@ func pausedLeader(t testing.TB, seed uint64, stop func(*Host)) {
 	s.finish()
 }
 
+// ZOOKEEPER-5094: the link is lost in the midst of a synchronisation. What a server votes with must be on its disk.
+func linkLostDuringDiff(t testing.TB) {
+	s := play(t, 1, func(o *Options) { o.LogSync, o.SessionTimeout = false, 30_000 })
+	h := lag(s)
+	lost := false
+	s.hooks.packet = func(to *Host, p *proto.QuorumPacket) {
+		if to == h && p.Type == proto.PacketCommit && !lost {
+			lost = true
+			s.after(0, func() {
+				h.upward.e.close(true)
+				h.upward.gone()
+			})
+		}
+	}
+	h.boot()
+	s.await("service", func() bool { return lost && s.served() })
+	s.finish()
+}
+
+// ZOOKEEPER-3471: a session of a follower that may be a local one has ended, and the follower has yet to hear of it. It makes nothing that would
+// outlive it.
+func endedSessionMakesNothing(t testing.TB) {
+	s := play(t, 1, func(o *Options) { o.LocalSessions, o.SyncLimit, o.SessionTimeout = true, 1000, 30_000 })
+	c, leader := s.clients[0], s.theLeader()
+	h := s.others(leader)[0]
+	own := s.o.Keys
+	s.move(c, h)
+	c.create(own, proto.Ephemeral) // makes the session one of the ensemble
+	s.await("the node", s.ready)
+	s.slow[leader.node][h.node] = 1000
+	c.send(request{op: proto.OpCloseSession}, nil)
+	s.await("the end", func() bool { return leader.rep.Tree().Lookup(s.path(own)) == nil })
+	c.create(own, proto.Ephemeral)
+	s.RunUntil(s.now + 5*Second)
+	s.finish()
+}
+
 // One of two servers goes on alone by the oracle's word. It does not any more when the other one is back.
 func oraclesWordEnds(t testing.TB) {
 	s := play(t, 1, func(o *Options) { o.Voters, o.Oracle, o.SessionTimeout = 2, true, 30_000 })
@@ -674,6 +711,8 @@ var disasters = []struct {
 	{"ZOOKEEPER-3642", leaderLostAfterSnap, []mutant.Bug{mutant.SnapshotNotInstalled}},
 	{"ZOOKEEPER-3911", powerFailsAfterTheAcknowledgement, []mutant.Bug{mutant.AckBeforeHistory}},
 	{"etcd 20418", pausedLeaderServesNothingStale, []mutant.Bug{mutant.SyncWithoutQuorum}},
+	{"ZOOKEEPER-5094", linkLostDuringDiff, []mutant.Bug{mutant.MemoryAheadOfLog}},
+	{"ZOOKEEPER-3471", endedSessionMakesNothing, []mutant.Bug{mutant.LocalMakesEphemeral}},
 	{"the oracle's word", oraclesWordEnds, []mutant.Bug{mutant.OracleWordKept}},
 	{"a server behind its client", serverIsBehindItsClient, []mutant.Bug{mutant.StaleServerServes}},
 	{"ClickHouse 116690", unknownSessionHasExpired, []mutant.Bug{mutant.UnknownSessionResumes}},

@@ -197,10 +197,11 @@ func (l *Learner) committed(d Delivery) error {
 	if l.phase != receiving || l.op == proto.PacketSnap {
 		return l.apply(d)
 	}
-	l.log(d.Txn)
 	if mutant.On(mutant.MemoryAheadOfLog) {
+		l.unsaved = append(l.unsaved, d)
 		return l.apply(d)
 	}
+	l.log(d.Txn)
 	l.unsaved = append(l.unsaved, d)
 	return nil
 }
@@ -227,6 +228,12 @@ func (l *Learner) recvNewLeader(p *proto.QuorumPacket) error {
 		l.write(Write{Kind: SaveConfig, Config: p.Data})
 	}
 	l.phase = settling
+	if mutant.On(mutant.MemoryAheadOfLog) {
+		for i := range l.unsaved {
+			l.log(l.unsaved[i].Txn)
+		}
+		l.unsaved = nil
+	}
 	if mutant.On(mutant.AckBeforeHistory) {
 		l.send(proto.PacketAck, l.beginning(), nil)
 	}
