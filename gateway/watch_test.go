@@ -173,7 +173,9 @@ func TestWatchResumes(t *testing.T) {
 	watching := c.Watch(ctx, "k", clientv3.WithCreatedNotify())
 	<-watching
 	const events = 60
-	go func() {
+	var puts sync.WaitGroup
+	defer puts.Wait() // an event may be here before its put is answered
+	puts.Go(func() {
 		for i := range events {
 			if _, err := direct.Put(ctx, "k", fmt.Sprint(i)); err != nil {
 				t.Error(err)
@@ -182,7 +184,7 @@ func TestWatchResumes(t *testing.T) {
 				p.cut()
 			}
 		}
-	}()
+	})
 	next := 0
 	for r := range watching {
 		for _, e := range r.Events {
