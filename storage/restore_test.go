@@ -524,6 +524,35 @@ func TestReplacementCutOff(t *testing.T) {
 	}
 }
 
+// TestReplacementByAnother is about a server that stops before a leader's snapshot is written; a ZooKeeper, which knows nothing of notes, goes on
+// from its directory, gets the same snapshot, and logs what follows. That stays when zebu starts again.
+func TestReplacementByAnother(t *testing.T) {
+	const replacement = proto.Zxid(2<<32 | 1)
+	opt := options(t.TempDir())
+	history(t, opt, []proto.Zxid{0}, []proto.Zxid{1}, 9)
+	s, _, _, _ := restore(t, opt)
+	if err := s.Replacing(replacement); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	other := options(t.TempDir())
+	history(t, other, []proto.Zxid{replacement}, []proto.Zxid{replacement + 1}, replacement+5)
+	for _, name := range []string{snapshotName(replacement, other.Compression), logName(replacement + 1)} {
+		if err := os.Rename(v2(other, name), v2(opt, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s, _, _, res := restore(t, opt)
+	if res.LastZxid != replacement+5 {
+		t.Errorf("restored %+v", res)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestSetAside(t *testing.T) {
 	opt := options(t.TempDir())
 	history(t, opt, []proto.Zxid{0, 5}, []proto.Zxid{1, 6}, 9)
