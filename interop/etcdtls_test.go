@@ -1,8 +1,10 @@
 package interop
 
 import (
+	"bytes"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -162,6 +164,10 @@ func posted(c *http.Client, url string) string {
 	}
 	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)
+	var compact bytes.Buffer
+	if json.Compact(&compact, text) == nil { // one build of protojson puts in blanks, and another one does not
+		text = compact.Bytes()
+	}
 	body := string(text)
 	if strings.HasPrefix(body, `{"header"`) {
 		body = body[strings.Index(body, "}"):]
