@@ -150,6 +150,14 @@ func (l *line) enter(ctx context.Context) (place, error) {
 	}
 }
 
+// ensureDir creates the directory: as a container in Curator's layout, and for good in kazoo's, whose clients look for it only once.
+func (l *line) ensureDir(ctx context.Context) error {
+	if l.layout == Kazoo {
+		return l.c.ensure(ctx, l.dir)
+	}
+	return l.c.ensureContainer(ctx, l.dir)
+}
+
 // createOnce returns the name of the one node that it creates in the session, or ErrLost if that ended.
 func (l *line) createOnce(ctx context.Context, s *session, stem string) (string, error) {
 	forget := func(made string, err error) {
@@ -167,7 +175,7 @@ func (l *line) createOnce(ctx context.Context, s *session, stem string) (string,
 		case err == nil:
 			return path.Base(made), nil
 		case errors.Is(err, zk.ErrNoNode):
-			if err := l.c.ensureContainer(ctx, l.dir); err != nil {
+			if err := l.ensureDir(ctx); err != nil {
 				return "", err
 			}
 			continue

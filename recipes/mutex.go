@@ -37,7 +37,7 @@ type Mutex struct {
 	o    LockOptions
 }
 
-// NewMutex is the lock at a path. The node is created as a container when first needed.
+// NewMutex is the lock at a path. The node is created when first needed, in Curator's layout as a container.
 func NewMutex(c *Client, dir string, o LockOptions) *Mutex {
 	l := line{c: c, dir: path.Clean(dir), layout: o.Layout, mark: curatorLock, marks: []string{curatorLock, kazooLock}, data: []byte(o.ID)}
 	if o.Layout == Kazoo {
