@@ -138,18 +138,32 @@ func (r *Replica) resume(c *Conn, req *proto.ConnectRequest, at proto.Millis) {
 		r.revalidate(c, at)
 		return
 	}
-	if r.tracker.Check(req.SessionID, r.tracker.Owner(req.SessionID)) != proto.OK && !mutant.On(mutant.UnknownSessionResumes) {
-		if r.handing {
-			r.hangUp(c) // what ends the session may not have been proposed
+	if !r.goOn(c, at) {
+		if r.alone || mutant.On(mutant.DeposedLeaderExpires) {
+			r.answerConnect(c, false, at)
 			return
 		}
-		r.answerConnect(c, false, at)
-		return
+		r.doubts = append(r.doubts, doubt{conn: c, at: at})
+	}
+}
+
+// goOn lets a client of a server that leads go on with its session. It reports false if there is no such session.
+func (r *Replica) goOn(c *Conn, at proto.Millis) bool {
+	if r.tracker.Check(c.Session, r.tracker.Owner(c.Session)) != proto.OK && !mutant.On(mutant.UnknownSessionResumes) {
+		return false
 	}
 	r.attachInstead(c)
 	r.tracker.SetOwner(c.Session, c.owner())
 	r.tracker.Track(c.Session, c.Timeout, r.now.Mono)
 	r.answerConnect(c, true, at)
+	return true
+}
+
+// conclude answers a client whose session was not known, now that this server is sure to lead.
+func (r *Replica) conclude(c *Conn, at proto.Millis) {
+	if !c.gone && !r.goOn(c, at) {
+		r.answerConnect(c, false, at)
+	}
 }
 
 // attachInstead makes c its session's connection in place of the one that held it until now, which is closed.

@@ -37,13 +37,12 @@ func (m *Member) watchHandOver() {
 		return
 	case m.phase == engaged:
 		m.r.kv.finish(c, ErrGaveUp)
-		m.passed = append(m.passed, m.unsure...) // as if they came now
 	case m.r.kv.passedOn:
 		m.r.kv.finish(c, nil)
 	default:
 		m.r.kv.finish(c, mvcc.ErrFenced)
 	}
-	m.handing, m.r.handing, m.unsure = nil, false, nil
+	m.handing, m.r.handing = nil, false
 }
 
 // handedOver notes that the leader, perhaps this server, ends its role in favour of an heir, which has the history up to a zxid. All that

@@ -88,9 +88,10 @@ type Member struct {
 
 	extensions map[proto.ServerID]proto.Extensions // of servers that this one has had a link with
 	handing    *Call                               // of a leader that hands over
-	unsure     []zab.Delivery                      // questions that it cannot answer meanwhile
 	urls       map[proto.ServerID]string           // of other servers' etcd APIs, as far as they have told this one
 	readers    []reader                            // of the etcd key space, on a leader, in the order of their tickets
+	doubts     []doubt                             // on a leader, in the order of their tickets
+	sure       uint64                              // the last ticket confirmed
 
 	controls []zab.Write // under way, that are no transactions, in order
 	appended proto.Zxid  // last transaction given to the log
@@ -106,6 +107,7 @@ type Member struct {
 	views      []View
 	activation *activation
 	succession *activation // the role that a reconfiguration gives this server when its present one has ended
+	leaving    bool        // the present role ends when all that it has given out is done
 
 	role     *Role
 	inForce  *quorum.Config

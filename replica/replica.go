@@ -87,7 +87,9 @@ type Replica struct {
 	applied  proto.Zxid // last zxid applied
 	begun    proto.Zxid // beginning of the epoch, all of whose predecessors' transactions are applied
 	upstream upstream   // what a learner has for its leader
+	alone    bool       // a standalone server: nobody else can lead
 	handing  bool       // the leader hands over: what is planned may not be proposed
+	doubts   []doubt    // clients of a leader that wait for what it cannot be sure of
 	barrier  proto.Zxid // transaction that syncs wait for, planned since the last [Replica.EndTurn]; 0 if none was
 
 	unproven   error      // of a snapshot whose digest does not fit, until a transaction's does

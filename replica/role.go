@@ -17,6 +17,7 @@ func (r *Replica) Lead() error {
 		// the log that follows does not fit the state on disk.
 		r.tree.KillSession(s, r.applied)
 	}
+	r.alone = true
 	return r.lead(r.applied)
 }
 
@@ -81,6 +82,10 @@ func (r *Replica) retire() {
 	for _, v := range r.upstream.revalidating {
 		r.hangUp(v.conn)
 	}
+	for _, d := range r.doubts {
+		r.hangUp(d.conn)
+	}
+	r.doubts = nil
 	r.upstream.clear()
 	r.pending.clear()
 	clear(r.runnable)

@@ -19,6 +19,7 @@ import (
 func (m *Member) Ready() Ready {
 	m.r.EndTurn()
 	m.answerAsks()
+	m.inquireSessions()
 	var out Ready
 	e := m.el.Ready()
 	out.Notifications, out.Wake = e.Messages, e.Wake
@@ -49,6 +50,7 @@ func (m *Member) Ready() Ready {
 	out.Wake = sooner(out.Wake, m.electAt)
 	m.deliveries, m.delivered = z.Deliver, 0
 	if z.Confirmed != 0 {
+		m.sure = z.Confirmed
 		m.confirmed(z.Confirmed)
 	}
 	out.Messages, out.Drop, out.Queries = z.Messages, append(z.Drop, m.broken...), z.Queries
@@ -195,8 +197,7 @@ func (m *Member) serve(designated proto.ServerID) {
 		m.activate(activation{c, leader, c.Version})
 	}
 	if m.leader != nil && designated != m.o.ID { // learners are not told, as they would be with a commit: an election tells them
-		m.succession = nil
-		m.leader.Resign()
+		m.succession, m.leaving = nil, true
 	}
 }
 
@@ -217,7 +218,16 @@ func (m *Member) activate(a activation) {
 	case m.leader != nil && a.leader != m.o.ID:
 		m.succession = &a // when the learners have left; see LinkDown
 	case m.learner != nil && (a.leader != m.leaderID || observer != (m.el.State() == proto.Observing)):
-		m.succession = &a
+		m.succession, m.leaving = &a, true
+	}
+}
+
+// leave ends the role that a configuration takes away. Not at once: the role would add to what Ready has given out, which is its own memory.
+func (m *Member) leave() {
+	m.leaving = false
+	if m.leader != nil {
+		m.leader.Resign()
+	} else if m.learner != nil {
 		m.learner.LinkDown()
 	}
 }
@@ -257,6 +267,7 @@ func (m *Member) Deliver(n int) (more bool, err error) {
 		m.end = false
 		m.r.retire()
 		m.retireReaders()
+		m.retireDoubts()
 	}
 	return false, nil
 }
@@ -348,6 +359,7 @@ func (m *Member) Continue() {
 		m.passed[i] = zab.Delivery{}
 	}
 	m.passed = m.passed[:0]
+	m.resolve()
 	for _, s := range m.closing {
 		if m.r.role == leading {
 			m.r.plan(nil, 0, s, &Request{Op: proto.OpCloseSession})
@@ -359,6 +371,9 @@ func (m *Member) Continue() {
 		if m.o.Reconfig && m.phase == engaged {
 			m.activate(*a)
 		}
+	}
+	if m.leaving {
+		m.leave()
 	}
 	if m.phase == ending && len(m.controls) == 0 && (m.appended == m.durable || mutant.On(mutant.WritesOutliveRole)) && m.delivered == len(m.deliveries) {
 		m.moveOn()
@@ -406,12 +421,7 @@ func (m *Member) serveRequest(owner session.Owner, d *zab.Delivery) (err error) 
 			return err
 		}
 		for _, t := range m.touching {
-			v := proto.Revalidation{Session: t.Session, Valid: m.r.renew(owner, t)}
-			if !v.Valid && m.r.handing {
-				m.unsure = append(m.unsure, *d)
-				break
-			}
-			m.leader.Send(d.From, proto.QuorumPacket{Type: proto.PacketRevalidate, Zxid: -1, Data: v.Append(nil)})
+			m.revalidate(d.From, owner, t)
 		}
 		return nil
 	case proto.PacketAsk:

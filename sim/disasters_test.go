@@ -285,14 +285,7 @@ func pausedLeader(t testing.TB, seed uint64, stop func(*Host)) {
 	s.move(b, s.others(old)[0])
 	stop(old)
 	a.sync(0) // arrives, and is not read yet
-	s.await("another leader", func() bool {
-		for _, h := range s.others(old) {
-			if h.m.Serving() && h.m.State() == proto.Leading {
-				return true
-			}
-		}
-		return false
-	})
+	s.awaitAnotherLeader(old)
 	s.await("the client", func() bool { return b.ready })
 	b.set(0, -1)
 	s.await("a write", func() bool { return b.ready && len(b.under) == 0 })
@@ -302,6 +295,29 @@ func pausedLeader(t testing.TB, seed uint64, stop func(*Host)) {
 	s.RunUntil(s.now + 50*Millisecond)
 	old.Resume()
 	s.finish()
+}
+
+// A leader that has stood still knows no session that was opened under its successor, and must not call it expired: its client would give up
+// what is its own still. The client has seen no zxid yet that would tell.
+func deposedLeaderExpiresNobody(t testing.TB) {
+	for seed := range uint64(10) {
+		s := play(t, seed, func(o *Options) { o.SessionTimeout = 30_000 })
+		old, c := s.theLeader(), s.clients[0]
+		old.Pause()
+		s.awaitAnotherLeader(old)
+		s.begin(c, s.others(old)[0])
+		c.home = old.index
+		c.lost("is sent elsewhere")
+		s.await("a connection", func() bool {
+			if c.ready {
+				c.lost("is sent elsewhere")
+			}
+			return c.e != nil && c.e.peer.node == old.node
+		})
+		s.RunUntil(s.now + 50*Millisecond)
+		old.Resume()
+		s.finish()
+	}
 }
 
 // ZOOKEEPER-5094: the link is lost in the midst of a synchronisation. What a server votes with must be on its disk.
@@ -475,6 +491,39 @@ func reconfigurationDuringSynchronisation(t testing.TB) {
 	s.finish()
 }
 
+// A follower that has lost its leader for a moment comes back in the midst of writes, and was made an observer: its role ends with UPTODATE,
+// with what was committed just before, and what was not.
+func demotedWhileAway(t testing.TB) {
+	for seed := range uint64(20) {
+		s := play(t, seed, func(o *Options) {
+			o.Voters, o.Reconfigure, o.SessionTimeout, o.Pipeline, o.Turn = 4, Second, 30_000, 100, 2*Millisecond
+		})
+		leader, c := s.theLeader(), s.clients[0]
+		s.write(c, 0)
+		s.move(c, leader)
+		h := s.others(leader)[0]
+		asked := false
+		s.hooks.packet = func(to *Host, p *proto.QuorumPacket) {
+			if to == h && p.Type == proto.PacketProposal && !asked {
+				asked = true
+				s.after(0, func() {
+					h.upward.e.close(true)
+					h.upward.gone()
+				})
+			}
+		}
+		demote := proto.ReconfigRequest{CurConfigID: -1, JoiningServers: fmt.Appendf(nil, "server.%d=h%d:2888:3888:observer;2181", h.id, h.id)}
+		c.send(request{op: proto.OpReconfig}, demote.Append(nil))
+		s.await("service", func() bool {
+			if c.ready && len(c.under) < 20 {
+				c.set(0, -1)
+			}
+			return h.m.Serving() && h.m.State() == proto.Observing
+		})
+		s.finish()
+	}
+}
+
 // A reconfiguration that makes the leader an observer is on all disks and not committed when everything crashes. Whoever leads then commits
 // it with the history, and may be the one that must not lead any more; its followers do not know.
 func demotedLeaderMakesWay(t testing.TB) {
@@ -555,8 +604,7 @@ func lostSyncIsForgotten(t testing.TB) {
 	b.sync(0)
 	s.await("service over another link", func() bool { return slowed && h.m.Serving() })
 	s.slow[third.node][leader.node] = 0
-	b.over() // in a session that needs no answer of the leader
-	s.move(b, h)
+	s.begin(b, h) // a session that needs no answer of the leader
 	s.write(a, 0)
 	b.sync(0)
 	s.await("an answer", func() bool { return len(b.under) == 0 })
@@ -711,6 +759,7 @@ var disasters = []struct {
 	{"ZOOKEEPER-3642", leaderLostAfterSnap, []mutant.Bug{mutant.SnapshotNotInstalled}},
 	{"ZOOKEEPER-3911", powerFailsAfterTheAcknowledgement, []mutant.Bug{mutant.AckBeforeHistory}},
 	{"etcd 20418", pausedLeaderServesNothingStale, []mutant.Bug{mutant.SyncWithoutQuorum}},
+	{"a deposed leader", deposedLeaderExpiresNobody, []mutant.Bug{mutant.DeposedLeaderExpires}},
 	{"ZOOKEEPER-5094", linkLostDuringDiff, []mutant.Bug{mutant.MemoryAheadOfLog}},
 	{"ZOOKEEPER-3471", endedSessionMakesNothing, []mutant.Bug{mutant.LocalMakesEphemeral}},
 	{"the oracle's word", oraclesWordEnds, []mutant.Bug{mutant.OracleWordKept}},
@@ -719,6 +768,7 @@ var disasters = []struct {
 	{"ZOOKEEPER-4537", oneClient, []mutant.Bug{mutant.CommitMissesOwnSync}},
 	{"ZOOKEEPER-2355, 5010", ephemeralsEndWithTheirSession, []mutant.Bug{mutant.EphemeralsForgotten, mutant.EphemeralsLeft, mutant.SessionsStay}},
 	{"a reconfiguration during a synchronisation", reconfigurationDuringSynchronisation, []mutant.Bug{mutant.ConfigGoesBack}},
+	{"a follower that is an observer", demotedWhileAway, nil},
 	{"a leader that is to be an observer", demotedLeaderMakesWay, nil},
 	{"ZOOKEEPER-2325, 3056", lostDiskHasNoVoice, []mutant.Bug{mutant.LostDiskVotes}},
 	{"ZOOKEEPER-2355: a lost sync", lostSyncIsForgotten, []mutant.Bug{mutant.LostSyncAnswered}},

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"slices"
 	"testing"
 
 	"zebu/proto"
@@ -106,6 +107,32 @@ func (s *script) move(c *client, h *Host) {
 			c.lost("is sent elsewhere")
 		}
 		return c.ready
+	})
+}
+
+// begin gives a client a new session, at a server.
+func (s *script) begin(c *client, h *Host) {
+	s.t.Helper()
+	c.home = h.index
+	defer func() { c.home = -1 }()
+	if c.e != nil {
+		c.lost("begins anew")
+	}
+	c.over()
+	s.await("a session", func() bool {
+		if c.e != nil && c.e.peer.node != h.node {
+			c.lost("is sent elsewhere")
+			c.over()
+		}
+		return c.ready
+	})
+}
+
+// awaitAnotherLeader waits until another server serves as the leader.
+func (s *script) awaitAnotherLeader(old *Host) {
+	s.t.Helper()
+	s.await("another leader", func() bool {
+		return slices.ContainsFunc(s.others(old), func(h *Host) bool { return h.m.Serving() && h.m.State() == proto.Leading })
 	})
 }
 

@@ -82,6 +82,7 @@ const (
 	MovedMultiAnswered      // and is told so in a multi's results, and goes on
 	ClosingSessionWrites    // a session writes behind its end (ZOOKEEPER-1208)
 	UnknownSessionResumes   // a session that nobody knows is continued
+	DeposedLeaderExpires    // a leader calls a session expired without knowing that it still leads
 	SessionsStay            // sessions never expire
 	TouchesIgnored          // sessions at followers expire although they are alive
 	EphemeralsForgotten     // a closeSession that is read back from the log leaves ephemerals

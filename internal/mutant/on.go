@@ -83,6 +83,7 @@ var names = [Count]string{
 	MovedMultiAnswered:      "MovedMultiAnswered",
 	ClosingSessionWrites:    "ClosingSessionWrites",
 	UnknownSessionResumes:   "UnknownSessionResumes",
+	DeposedLeaderExpires:    "DeposedLeaderExpires",
 	SessionsStay:            "SessionsStay",
 	TouchesIgnored:          "TouchesIgnored",
 	EphemeralsForgotten:     "EphemeralsForgotten",
