@@ -285,8 +285,8 @@ func TestRecipesWithKazoo(t *testing.T) {
 			t.Parallel()
 			ctx, cancel := context.WithTimeout(t.Context(), recipeLimit)
 			defer cancel()
-			// Nothing is reaped: kazoo does not create the directory of a lock again, not even of Curator's.
-			addr := start(t, maker, peers.Config{Dir: t.TempDir()}).Addr
+			// Empty containers are reaped at once, and kazoo does not create the directory of a lock again.
+			addr := start(t, maker, peers.Config{Dir: t.TempDir(), Properties: []string{"znode.container.checkIntervalMs=10"}}).Addr
 			m := &meeting{T: t, ctx: ctx, c: recipesClient(t, addr), peer: kazooPeer(t, addr), o: recipes.LockOptions{Layout: recipes.Kazoo, ID: "go"}}
 			m.locks()
 			m.barriers()
@@ -295,7 +295,9 @@ func TestRecipesWithKazoo(t *testing.T) {
 			m.ok(err)
 			m.peer.ask("go", "contenders /m/lock2")
 			m.ok(l.Release(ctx))
-			// kazoo stands in Curator's line if told so.
+			// kazoo stands in Curator's line if told so, but not in a container.
+			_, err = m.c.Conn().Create("/m/lock3", nil, zk.FlagPersistent, zk.WorldACL(zk.PermAll))
+			m.ok(err)
 			mutex = recipes.NewMutex(m.c, "/m/lock3", recipes.LockOptions{})
 			m.sharesLock("curator-lock", "/m/lock3", "/m/lock3", mutex.Lock, mutex.TryLock)
 			counter := recipes.NewCounter(m.c, "/m/counter", recipes.Kazoo)

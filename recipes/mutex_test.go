@@ -269,20 +269,6 @@ func TestMutexWaiterSurvivesItsSession(t *testing.T) {
 	until(t, got, "the waiter to hold the lock")
 }
 
-// TestLineDirectory checks that the server will not remove the directory of a lock that kazoo's clients count on.
-func TestLineDirectory(t *testing.T) {
-	t.Parallel()
-	for layout, container := range map[Layout]bool{Curator: true, Kazoo: false} {
-		ctx, dir, c := within(t), fresh(t), client(t)
-		l := must(NewMutex(c, dir, LockOptions{Layout: layout}).Lock(ctx))(t)
-		stat := must(c.exists(ctx, dir))(t)
-		if got := stat.EphemeralOwner != 0; got != container {
-			t.Errorf("layout %d: the directory is a container: %t", layout, got)
-		}
-		ok(t, l.Release(ctx))
-	}
-}
-
 func TestLineParse(t *testing.T) {
 	l := line{marks: []string{curatorLock, kazooLock}}
 	for name, want := range map[string]int32{
