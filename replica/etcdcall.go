@@ -270,14 +270,20 @@ type reader struct {
 	call   *Call
 }
 
-// confirmed gives read points: everything that was committed here until now.
-func (m *Member) confirmed(ticket uint64) {
+// readPoint is everything that was committed here until now.
+func (m *Member) readPoint() proto.Zxid {
 	z := m.r.applied
 	for i := range m.deliveries {
 		if d := &m.deliveries[i]; d.Txn.Zxid > z {
 			z = d.Txn.Zxid
 		}
 	}
+	return z
+}
+
+// confirmed gives read points.
+func (m *Member) confirmed(ticket uint64) {
+	z := m.readPoint()
 	n := 0
 	for ; n < len(m.readers) && m.readers[n].ticket <= ticket; n++ {
 		c := m.readers[n].call
@@ -312,6 +318,11 @@ func (m *Member) asked(from proto.ServerID, data []byte) error {
 		m.Call(c)
 		return nil
 	case ReadPoint, Renew, Remaining:
+		if c.Kind == ReadPoint && m.leader.ConfirmedBy(from) {
+			c.Value = int64(m.readPoint())
+			m.r.kv.finish(c, nil)
+			return nil
+		}
 		m.Call(c)
 		return nil
 	}

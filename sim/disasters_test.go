@@ -759,6 +759,7 @@ var disasters = []struct {
 	{"ZOOKEEPER-3642", leaderLostAfterSnap, []mutant.Bug{mutant.SnapshotNotInstalled}},
 	{"ZOOKEEPER-3911", powerFailsAfterTheAcknowledgement, []mutant.Bug{mutant.AckBeforeHistory}},
 	{"etcd 20418", pausedLeaderServesNothingStale, []mutant.Bug{mutant.SyncWithoutQuorum}},
+	{"a leader with one of four followers", twoOfFiveReadNothing, []mutant.Bug{mutant.AnyoneConfirms}},
 	{"a deposed leader", deposedLeaderExpiresNobody, []mutant.Bug{mutant.DeposedLeaderExpires}},
 	{"ZOOKEEPER-5094", linkLostDuringDiff, []mutant.Bug{mutant.MemoryAheadOfLog}},
 	{"ZOOKEEPER-3471", endedSessionMakesNothing, []mutant.Bug{mutant.LocalMakesEphemeral}},

@@ -1,6 +1,7 @@
 package zab
 
 import (
+	"zebu/internal/mutant"
 	"zebu/proto"
 	"zebu/quorum"
 )
@@ -23,6 +24,16 @@ func (l *Leader) Confirm() (ticket uint64) {
 		l.startRound()
 	}
 	return l.confirm.asked
+}
+
+// ConfirmedBy says whether a learner's question confirms what [Leader.Confirm] would: if the two are a quorum of every configuration in force.
+// The learner followed this server when it asked, and this server still leads; so whoever else leads has begun after the question.
+func (l *Leader) ConfirmedBy(id proto.ServerID) bool {
+	at, found := l.peers.find(id)
+	if l.phase != broadcasting || !found || !l.peers[at].welcome || l.peers[at].observer {
+		return false
+	}
+	return l.hasQuorum(l.rule, quorum.NewSet(l.o.ID, id)) || mutant.On(mutant.AnyoneConfirms)
 }
 
 func (l *Leader) confirming() bool { return l.confirm.running > l.confirm.confirmed }

@@ -21,6 +21,7 @@ const (
 	OneQuorumDecides     // during a reconfiguration the old configuration alone decides
 	LeadsWithoutQuorum   // a leader that hears from no quorum stays one
 	SyncAnsweredEarly    // a sync is answered before what was proposed before it is committed
+	AnyoneConfirms       // one follower confirms that the leader of many leads
 	SyncWithoutQuorum    // a sync does not find out whether this leader still is one
 	LostSyncAnswered     // a sync of a link that is gone is answered over the next one (ZOOKEEPER-2355)
 	OracleWordKept       // the oracle's word outlives a follower's visit

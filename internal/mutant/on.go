@@ -30,6 +30,7 @@ var names = [Count]string{
 	OneQuorumDecides:        "OneQuorumDecides",
 	LeadsWithoutQuorum:      "LeadsWithoutQuorum",
 	SyncAnsweredEarly:       "SyncAnsweredEarly",
+	AnyoneConfirms:          "AnyoneConfirms",
 	SyncWithoutQuorum:       "SyncWithoutQuorum",
 	LostSyncAnswered:        "LostSyncAnswered",
 	OracleWordKept:          "OracleWordKept",
