@@ -73,7 +73,9 @@ type ensemble struct {
 	outbox map[proto.ServerID][]proto.QuorumPacket // by link, while messages are handed out
 	txns   int64                                   // applied when last looked, to tell when a snapshot is due
 	logged int64
-	stats  *memberStats
+
+	syncTook time.Duration // the last append to the log
+	stats    *memberStats
 }
 
 // dialed is the outcome of connecting to a leader.
@@ -269,6 +271,7 @@ func (e *ensemble) wrote(job *logJob) error {
 		e.l.log.giveBack(job.batch)
 		return nil
 	}
+	e.syncTook = job.took
 	e.m.Synced(job.batch.Last())
 	e.logged += int64(job.batch.Bytes())
 	e.stats.wrote(job.batch, e.role)
@@ -283,6 +286,12 @@ func (e *ensemble) settle() error {
 		if rd.Empty() {
 			e.m.Continue()
 			if rd = e.m.Ready(); rd.Empty() {
+				if wrote, err := e.writeFew(); wrote || err != nil {
+					if err != nil {
+						return err
+					}
+					continue
+				}
 				e.arm(rd.Wake)
 				e.publish()
 				return nil
@@ -293,6 +302,24 @@ func (e *ensemble) settle() error {
 		}
 		e.m.Continue()
 	}
+}
+
+// writeFew writes what is planned if it is little and the log is idle and quick. Otherwise the log's goroutine does, while others are heard.
+func (e *ensemble) writeFew() (wrote bool, err error) {
+	n := inlineTxns
+	if e.syncTook > quickSync {
+		n = 0
+	}
+	job, ok := e.l.log.few(n)
+	if !ok {
+		return false, nil
+	}
+	if e.l.log.skip {
+		job.skipped = true
+	} else {
+		job.err = e.l.append(&job)
+	}
+	return true, e.wrote(&job)
 }
 
 func (e *ensemble) carryOut(rd *replica.Ready) error {
@@ -424,8 +451,11 @@ func (e *ensemble) write(writes []zab.Write) {
 		for ; i < len(writes) && writes[i].Kind == zab.AppendTxn; i++ {
 			q.planned.Add(writes[i].Txn.Zxid, writes[i].Txn.Data)
 		}
+		many := q.planned.Len() > inlineTxns
 		q.mu.Unlock()
-		q.wake()
+		if many { // see writeFew for the others
+			q.wake()
+		}
 	}
 }
 

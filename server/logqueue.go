@@ -3,6 +3,7 @@ package server
 import (
 	"slices"
 	"sync"
+	"time"
 
 	"zebu/storage"
 )
@@ -17,6 +18,7 @@ type logJob struct {
 	roll  bool           // start a new file first
 	work  func() error   // done by the log's goroutine
 	done  func() error   // by the loop afterwards
+	took  time.Duration  // the append
 	err   error
 
 	skipped bool // the batch was not written, and nobody is to believe so

@@ -81,6 +81,14 @@ func newLink(c *conn, learner bool, o LinkOptions, release func()) *Link {
 		clock: clock{conn: c.Conn, timeout: o.Timeout},
 		queue: queue{maxPackets: o.QueuePackets, maxBytes: o.QueueBytes, wake: make(chan struct{}, 1), dead: make(chan struct{})},
 	}
+	if d := newDirect(c.Conn); d != nil {
+		l.queue.direct = func(b []byte) int {
+			if l.clock.beforeWrite() != nil {
+				return 0
+			}
+			return d.try(b)
+		}
+	}
 	ahead, _ := c.br.Peek(c.br.Buffered()) // there are as many
 	l.packets = packetReader{r: linkReader{l}, max: o.MaxPacket, snaps: learner, chunk: ahead}
 	l.running.Go(l.read)

@@ -93,12 +93,10 @@ func TestLinkKeepsOrder(t *testing.T) {
 	t.Parallel()
 	l := newLeader(t, nil)
 	learner, events, leader := l.join(t, nil)
-	const n = 20_000
-	go func() {
-		for i := 0; i < n; i += 2 {
-			leader.Send(proposal(i), proposal(i+1))
-		}
-	}()
+	const n = 60_000 // more than sockets hold, which are filled before anything is read
+	for i := 0; i < n; i += 2 {
+		leader.Send(proposal(i), proposal(i+1))
+	}
 	for i, p := range awaitPackets(t, events, n) {
 		if want := proposal(i); p.Zxid != want.Zxid || !bytes.Equal(p.Data, want.Data) {
 			t.Fatalf("packet %d is %v %v", i, p.Type, p.Zxid)

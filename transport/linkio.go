@@ -130,8 +130,12 @@ type queue struct {
 	wake                 chan struct{} // holds one
 	dead                 chan struct{} // closed by fail
 
+	// direct writes what the socket takes at once, and returns how much that was; nil if that cannot be done.
+	direct func(b []byte) int
+
 	mu      sync.Mutex
 	err     error // why the link has ended
+	busy    bool  // the writer has a section
 	waiting []section
 	packets int    // waiting, and in the section taken last; a stream counts as one
 	bytes   int    // likewise
@@ -163,8 +167,29 @@ func (q *queue) put(packets []proto.QuorumPacket) error {
 	if q.packets > q.maxPackets || q.bytes > q.maxBytes {
 		return ErrQueueFull
 	}
-	wake(q.wake)
+	if q.direct == nil || q.busy || len(q.waiting) > 1 || len(s.bytes) > maxDirect || !q.putDirectly(s) {
+		wake(q.wake)
+	}
 	return nil
+}
+
+// maxDirect is how much a sender writes itself if nothing is before it: another goroutine for a few packets costs more than they do, and the peer
+// waits for it. With more the sender has other things to do.
+const maxDirect = 1 << 10
+
+// putDirectly writes the only section. It returns false if something is left for the writer. The caller holds mu.
+func (q *queue) putDirectly(s *section) bool {
+	n := q.direct(s.bytes)
+	q.bytes -= n
+	if n < len(s.bytes) {
+		s.bytes = append(s.bytes[:0], s.bytes[n:]...)
+		return false
+	}
+	q.packets -= s.packets
+	q.spare = s.bytes
+	q.waiting[0] = section{}
+	q.waiting = q.waiting[:0]
+	return true
 }
 
 func (q *queue) putStream(src io.WriterTo) {
@@ -188,6 +213,7 @@ func (q *queue) take() (section, bool) {
 		if len(q.waiting) > 0 {
 			s := q.waiting[0]
 			q.waiting = slices.Delete(q.waiting, 0, 1)
+			q.busy = true
 			q.mu.Unlock()
 			return s, true
 		}
@@ -203,6 +229,7 @@ func (q *queue) take() (section, bool) {
 func (q *queue) done(s section) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.busy = false
 	q.packets -= s.packets
 	q.bytes -= len(s.bytes)
 	if cap(s.bytes) <= maxSpare {
