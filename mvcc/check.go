@@ -27,6 +27,9 @@ func Check(request Message, maxOps int) error {
 			return err
 		}
 		for _, ops := range [][]*pb.RequestOp{r.Success, r.Failure} {
+			if len(ops) == 0 || len(ops) == 1 && ops[0].GetRequestTxn() == nil { // as most are
+				continue
+			}
 			if _, err := checkOverlap(ops); err != nil {
 				return err
 			}
