@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"time"
 
@@ -190,6 +191,7 @@ func (e *ensemble) run(ctx context.Context, tick <-chan time.Time) error {
 		case <-ctx.Done():
 			return l.drain()
 		case <-l.in.wake:
+			runtime.Gosched() // under load others have something, too: so it is done for all of them at once
 		case j := <-l.fromLog:
 			job = &j
 		case f := <-l.calls:
