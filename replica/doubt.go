@@ -39,22 +39,26 @@ func (m *Member) resolve() {
 	n := 0
 	for ; n < len(m.doubts) && m.doubts[n].ticket <= m.sure; n++ {
 		d := &m.doubts[n]
-		switch {
-		case d.conn != nil:
+		if d.conn != nil {
 			m.r.conclude(d.conn, d.at)
-		case m.owners[d.from] == d.owner:
+			continue
+		}
+		if m.owners[d.from] == d.owner {
 			m.answerRevalidate(d.from, d.touch.Session, m.r.renew(d.owner, d.touch))
 		}
+		m.doubtful[d.from]--
 	}
 	m.doubts = append(m.doubts[:0], m.doubts[n:]...)
 }
 
-// revalidate answers a learner that asks whether a session still exists.
+// revalidate answers a learner that asks whether a session still exists. A learner's questions are answered in their order: Apache's followers
+// that serve observers count on it.
 func (m *Member) revalidate(from proto.ServerID, owner session.Owner, t proto.Touch) {
-	if valid := m.r.renew(owner, t); valid || mutant.On(mutant.DeposedLeaderExpires) {
+	if valid := m.r.renew(owner, t); valid && m.doubtful[from] == 0 || mutant.On(mutant.DeposedLeaderExpires) {
 		m.answerRevalidate(from, t.Session, valid)
 		return
 	}
+	m.doubtful[from]++
 	m.doubts = append(m.doubts, doubt{ticket: m.leader.Confirm(), from: from, owner: owner, touch: t})
 }
 
@@ -71,4 +75,5 @@ func (m *Member) retireDoubts() {
 		}
 	}
 	m.doubts, m.sure = nil, 0
+	clear(m.doubtful)
 }

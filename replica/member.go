@@ -92,6 +92,7 @@ type Member struct {
 	readers    []reader                            // of the etcd key space, on a leader, in the order of their tickets
 	doubts     []doubt                             // on a leader, in the order of their tickets
 	sure       uint64                              // the last ticket confirmed
+	doubtful   map[proto.ServerID]int              // how many of them are a learner's
 
 	controls []zab.Write // under way, that are no transactions, in order
 	appended proto.Zxid  // last transaction given to the log
@@ -165,7 +166,7 @@ type Ready struct {
 func NewMember(o MemberOptions, r *Replica, d Disk) *Member {
 	return &Member{
 		o: o, r: r, log: d.Log, accepted: d.AcceptedEpoch, current: d.CurrentEpoch, lost: d.Lost,
-		committed: o.Committed, lastSeen: o.LastSeen, owners: map[proto.ServerID]session.Owner{},
+		committed: o.Committed, lastSeen: o.LastSeen, owners: map[proto.ServerID]session.Owner{}, doubtful: map[proto.ServerID]int{},
 		extensions: map[proto.ServerID]proto.Extensions{}, urls: map[proto.ServerID]string{},
 		el: election.New(election.Options{
 			ID: o.ID, Committed: o.Committed, LastSeen: o.LastSeen, Reconfig: o.Reconfig,
