@@ -105,7 +105,7 @@ func drawOptions(d dice) Options {
 	o.Latency = Time(d.one(100, 500, 1000, 5000, 20000))
 	o.Fsync = Time(d.one(100, 1000, 10000, 40000))
 	o.Turn = Time(d.one(0, 100, 1000, 5000))
-	o.SessionTimeout = max(o.SessionTimeout, int32(10*(o.Latency+o.Fsync)/Millisecond))  // else sessions end before they begin
+	o.SessionTimeout = max(o.SessionTimeout, int32(15*(o.Latency+o.Fsync)/Millisecond))  // else sessions end before they begin
 	o.InitLimit = max(o.InitLimit, int(30*(o.Latency+o.Fsync)/Millisecond/Time(o.Tick))) // else learners cannot write in time what they missed
 	o.SyncLimit = max(o.SyncLimit, int(20*(o.Latency+o.Fsync)/Millisecond/Time(o.Tick))) // nor answer in time
 	o.SnapshotEvery = d.one(20, 100, 1000)
