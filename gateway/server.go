@@ -44,7 +44,7 @@ const (
 )
 
 // streamWorkers is how many requests at a time are handled on stacks that have grown already; others begin on new ones.
-const streamWorkers = 64
+const streamWorkers = 128
 
 // SnapshotFile makes of the records of a view the file that clients get as a snapshot, of some bytes, and has it sent. It may close the view.
 type SnapshotFile func(view mvcc.View, send func(file io.Reader, size int64) error) error

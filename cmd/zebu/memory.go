@@ -12,7 +12,7 @@ import (
 // How much garbage may pile up beside the live heap before it is collected: little, because the tree is large and lives
 // long, but never so little that a small heap is collected all the time.
 const (
-	leastGarbage      = 32 << 20 // bytes
+	leastGarbage      = 40 << 20 // bytes
 	leastGarbageShare = 25       // percent of the live heap
 )
 
