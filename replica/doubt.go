@@ -25,24 +25,36 @@ func (m *Member) inquireSessions() {
 	}
 	for _, d := range m.r.doubts {
 		d.ticket = m.leader.Confirm()
-		m.doubts = append(m.doubts, d)
+		m.comers = append(m.comers, d)
 	}
 	m.r.doubts = nil
 }
 
-// resolve answers the doubts that a confirmation has ended. While the leader hands over they stay: what opened the session, or ends it, may not
-// have been proposed.
-func (m *Member) resolve() {
+// resolved is how many of some doubts a confirmation has ended. While the leader hands over they stay: what opened the session, or ends it, may
+// not have been proposed.
+func (m *Member) resolved(doubts []doubt) (n int) {
 	if m.leader == nil || m.r.role != leading || m.r.handing {
-		return
+		return 0
 	}
-	n := 0
-	for ; n < len(m.doubts) && m.doubts[n].ticket <= m.sure; n++ {
-		d := &m.doubts[n]
-		if d.conn != nil {
-			m.r.conclude(d.conn, d.at)
-			continue
-		}
+	for n < len(doubts) && doubts[n].ticket <= m.sure {
+		n++
+	}
+	return n
+}
+
+// conclude answers the leader's own clients. It changes what readers look at, as all that Deliver does.
+func (m *Member) conclude() {
+	n := m.resolved(m.comers)
+	for _, d := range m.comers[:n] {
+		m.r.conclude(d.conn, d.at)
+	}
+	m.comers = append(m.comers[:0], m.comers[n:]...)
+}
+
+// resolve answers learners.
+func (m *Member) resolve() {
+	n := m.resolved(m.doubts)
+	for _, d := range m.doubts[:n] {
 		if m.owners[d.from] == d.owner {
 			m.answerRevalidate(d.from, d.touch.Session, m.r.renew(d.owner, d.touch))
 		}
@@ -69,11 +81,9 @@ func (m *Member) answerRevalidate(to proto.ServerID, s proto.SessionID, valid bo
 
 // retireDoubts ends the connections that wait: another server will know.
 func (m *Member) retireDoubts() {
-	for _, d := range m.doubts {
-		if d.conn != nil {
-			m.r.hangUp(d.conn)
-		}
+	for _, d := range m.comers {
+		m.r.hangUp(d.conn)
 	}
-	m.doubts, m.sure = nil, 0
+	m.comers, m.doubts, m.sure = nil, nil, 0
 	clear(m.doubtful)
 }

@@ -90,7 +90,8 @@ type Member struct {
 	handing    *Call                               // of a leader that hands over
 	urls       map[proto.ServerID]string           // of other servers' etcd APIs, as far as they have told this one
 	readers    []reader                            // of the etcd key space, on a leader, in the order of their tickets
-	doubts     []doubt                             // on a leader, in the order of their tickets
+	comers     []doubt                             // of a leader's clients, in the order of their tickets
+	doubts     []doubt                             // of its learners, likewise
 	sure       uint64                              // the last ticket confirmed
 	doubtful   map[proto.ServerID]int              // how many of them are a learner's
 

@@ -67,7 +67,7 @@ func (m *Member) Ready() Ready {
 		m.finish(z.Ended)
 	}
 	m.watchHandOver()
-	out.Deliver = len(m.deliveries) > 0 || m.begin || m.end || len(m.r.kv.replies) > 0
+	out.Deliver = len(m.deliveries) > 0 || m.begin || m.end || len(m.r.kv.replies) > 0 || m.resolved(m.comers) > 0
 	out.Role, m.role = m.role, nil
 	out.Config, m.inForce = m.inForce, nil
 	return out
@@ -263,6 +263,7 @@ func (m *Member) Deliver(n int) (more bool, err error) {
 	if m.delivered < len(m.deliveries) {
 		return true, nil
 	}
+	m.conclude()
 	if m.end {
 		m.end = false
 		m.r.retire()
