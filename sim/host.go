@@ -473,14 +473,14 @@ func (h *Host) turn() {
 				break
 			}
 			idle = true
-			h.m.Continue()
+			h.goOn()
 			continue
 		}
 		idle = false
 		if h.carryOut(&r); !h.up {
 			return
 		}
-		h.m.Continue()
+		h.goOn()
 	}
 	if !h.up || h.w.failure != "" {
 		return
@@ -491,6 +491,15 @@ func (h *Host) turn() {
 	h.flush()
 	h.write()
 	h.w.check.resting(h)
+}
+
+// goOn does what the deliveries have led to. Clients are answered before: there servers lock the state, and hand the answers out.
+func (h *Host) goOn() {
+	before, _ := h.rep.Outputs()
+	h.m.Continue()
+	if after, _ := h.rep.Outputs(); len(after) > len(before) {
+		h.w.failf("server %d: answers that nobody hands out", h.id)
+	}
 }
 
 // consult asks the oracle, now and again.
