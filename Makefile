@@ -13,7 +13,7 @@ build:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w' -o bin/zebu ./cmd/zebu
 
 # All tests, those against Apache ZooKeeper and other clients' libraries included where these are installed. Tests
-# that had to be left out are listed at the end; with CI=true a missing peer is a failure.  The others start servers that are
+# that had to be left out are listed at the end; with CI=true a missing peer is a failure. The others start servers that are
 # built anew, of which the cache of test results knows nothing.
 test:
 	$(GO) run ./internal/gotest ./...

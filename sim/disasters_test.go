@@ -328,10 +328,7 @@ func linkLostDuringDiff(t testing.TB) {
 	s.hooks.packet = func(to *Host, p *proto.QuorumPacket) {
 		if to == h && p.Type == proto.PacketCommit && !lost {
 			lost = true
-			s.after(0, func() {
-				h.upward.e.close(true)
-				h.upward.gone()
-			})
+			s.breakLink(h)
 		}
 	}
 	h.boot()
@@ -506,10 +503,7 @@ func demotedWhileAway(t testing.TB) {
 		s.hooks.packet = func(to *Host, p *proto.QuorumPacket) {
 			if to == h && p.Type == proto.PacketProposal && !asked {
 				asked = true
-				s.after(0, func() {
-					h.upward.e.close(true)
-					h.upward.gone()
-				})
+				s.breakLink(h)
 			}
 		}
 		demote := proto.ReconfigRequest{CurConfigID: -1, JoiningServers: fmt.Appendf(nil, "server.%d=h%d:2888:3888:observer;2181", h.id, h.id)}

@@ -128,6 +128,14 @@ func (s *script) begin(c *client, h *Host) {
 	})
 }
 
+// breakLink has a learner lose its link to the leader, once what happens now has happened.
+func (s *script) breakLink(h *Host) {
+	s.after(0, func() {
+		h.upward.e.close(true)
+		h.upward.gone()
+	})
+}
+
 // awaitAnotherLeader waits until another server serves as the leader.
 func (s *script) awaitAnotherLeader(old *Host) {
 	s.t.Helper()
