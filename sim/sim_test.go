@@ -8,7 +8,7 @@ import (
 
 var (
 	seedFlag  = flag.Uint64("sim.seed", 0, "run this seed only")
-	seedsFlag = flag.Uint64("sim.seeds", 200, "run so many seeds")
+	seedsFlag = flag.Uint64("sim.seeds", 1000, "run so many seeds")
 	fromFlag  = flag.Uint64("sim.from", 1, "the first of them")
 	lastFlag  = flag.Int("sim.last", 400, "lines of the trace to show of a failure; 0 all")
 )
