@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -105,6 +104,8 @@ type Server struct {
 	stop  context.CancelFunc
 	done  sync.WaitGroup
 
+	stopped sync.Once
+
 	mu    sync.Mutex
 	urls  map[proto.ServerID]string // as last asked for
 	ports []*splitter
@@ -167,18 +168,18 @@ func (s *Server) register() {
 }
 
 // Serve accepts connections until the server is stopped, then it returns nil, or until the listener fails. It may be called
-// for several listeners, and closes them.
+// for several listeners, and closes them, also if the server has been stopped before.
 func (s *Server) Serve(l net.Listener) error {
 	split := newSplitter(l, s.tls)
 	s.mu.Lock()
 	if s.ended {
 		s.mu.Unlock()
-		return errors.Join(net.ErrClosed, l.Close())
+		return l.Close()
 	}
 	s.ports = append(s.ports, split)
-	s.mu.Unlock()
 	s.done.Go(func() { _ = s.grpc.Serve(split.http2) })
 	s.done.Go(func() { _ = s.web.Serve(split.http1) })
+	s.mu.Unlock()
 	err := split.accept()
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -189,16 +190,16 @@ func (s *Server) Serve(l net.Listener) error {
 }
 
 // Stop ends all streams, lets requests under way finish until ctx ends, and closes all connections. It returns when
-// nothing of the server runs any more.
+// nothing of the server runs any more, whoever has stopped it first.
 func (s *Server) Stop(ctx context.Context) {
+	s.stopped.Do(func() { s.end(ctx) })
+}
+
+func (s *Server) end(ctx context.Context) {
 	s.mu.Lock()
-	ended := s.ended
 	s.ended = true
 	ports := s.ports
 	s.mu.Unlock()
-	if ended {
-		return
-	}
 	for _, p := range ports {
 		p.close()
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -378,6 +379,13 @@ func TestStop(t *testing.T) {
 	}
 	if _, err := silent.Read(make([]byte, 1)); err == nil {
 		t.Error("a silent connection is still open")
+	}
+	late := must[net.Listener](t)(net.Listen("tcp", "127.0.0.1:0"))
+	if err := s.Serve(late); err != nil {
+		t.Errorf("told to serve when it has stopped: %v", err)
+	}
+	if _, err := late.Accept(); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("the listener of who has stopped: %v", err)
 	}
 }
 
