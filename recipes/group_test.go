@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"path"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -72,4 +74,32 @@ func TestGroupEachStep(t *testing.T) {
 		ok(t, m.Leave(ctx))
 		empties(t, client(t), dir)
 	})
+}
+
+// TestGroupLeaveWhileJoining has members leave while their nodes are still being asked for: no node comes after the leave.
+func TestGroupLeaveWhileJoining(t *testing.T) {
+	t.Parallel()
+	ctx, dir := within(t), fresh(t)
+	c := client(t)
+	ok(t, c.ensureContainer(ctx, dir))
+	_, err := c.session(ctx)
+	ok(t, err)
+	released := make(chan struct{})
+	c.identified = released // requests of now on wait for that, and go in any order then
+	const members = 100
+	all := make([]*presence, members)
+	for i := range all {
+		all[i] = c.keep(path.Join(dir, strconv.Itoa(i)), nil)
+	}
+	left := make(chan error, members)
+	for _, k := range all {
+		go func() { left <- k.leave(ctx) }()
+	}
+	close(released)
+	for range all {
+		ok(t, <-left)
+	}
+	if names, err := c.children(ctx, dir); err != nil || len(names) > 0 {
+		t.Errorf("%d nodes are left, error %v", len(names), err)
+	}
 }

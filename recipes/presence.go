@@ -54,11 +54,7 @@ func (k *presence) established(ctx context.Context) error {
 		defer k.mu.Unlock()
 		return k.err
 	case <-ctx.Done():
-		k.stop()
-		k.c.spawn(func() {
-			<-k.done
-			_ = k.withdraw(context.Background()) // ends with the client, and the node with it
-		})
+		_ = k.leave(ctx) // goes on in the background
 		return cause(ctx)
 	}
 }
@@ -74,15 +70,22 @@ func (k *presence) update(data []byte) {
 	}
 }
 
-// leave deletes the node and makes it no more.
+// leave deletes the node and makes it no more. When ctx ends that goes on in the background, until the client ends.
 func (k *presence) leave(ctx context.Context) error {
 	k.stop()
+	gone := make(chan error, 1)
+	if !k.c.spawn(func() {
+		<-k.done
+		gone <- k.withdraw(context.Background())
+	}) {
+		return ErrClosed
+	}
 	select {
-	case <-k.done:
+	case err := <-gone:
+		return err
 	case <-ctx.Done():
 		return cause(ctx)
 	}
-	return k.withdraw(ctx)
 }
 
 // withdraw deletes the node if it is ours.
@@ -126,9 +129,11 @@ func (k *presence) run(ctx context.Context) error {
 	}
 }
 
-// place creates the node, or sets its data if it is ours already. That it is another's is no error.
+// place creates the node, or sets its data if it is ours already. That it is another's is no error. A change that was asked for is waited for
+// also when ctx has ended: it must not come after the node's withdrawal.
 func (k *presence) place(ctx context.Context) error {
-	for {
+	answered := context.WithoutCancel(ctx)
+	for ctx.Err() == nil {
 		s, err := k.c.session(ctx)
 		if err != nil {
 			return err
@@ -136,7 +141,7 @@ func (k *presence) place(ctx context.Context) error {
 		k.mu.Lock()
 		data, before := k.data, k.session
 		k.mu.Unlock()
-		_, err = k.c.create(ctx, k.path, data, zk.FlagEphemeral)
+		_, err = k.c.create(answered, k.path, data, zk.FlagEphemeral)
 		switch {
 		case err == nil:
 			k.made(s)
@@ -163,19 +168,20 @@ func (k *presence) place(ctx context.Context) error {
 			if string(n.data) == string(data) {
 				return nil
 			}
-			if _, err := k.c.set(ctx, k.path, data, n.stat.Version); err == nil {
+			if _, err := k.c.set(answered, k.path, data, n.stat.Version); err == nil {
 				return nil
 			} else if !transient(err) && !errors.Is(err, zk.ErrNoNode) && !errors.Is(err, zk.ErrBadVersion) {
 				return err
 			}
 		case n.stat.EphemeralOwner == before && before != 0: // ours, of a session that is over
-			if err := k.c.remove(ctx, k.path); err != nil {
+			if err := k.c.remove(answered, k.path); err != nil {
 				return err
 			}
 		default:
 			return nil
 		}
 	}
+	return cause(ctx)
 }
 
 func (k *presence) made(s *session) {
