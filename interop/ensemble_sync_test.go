@@ -72,7 +72,10 @@ func TestSynchronisation(t *testing.T) {
 		t.Run(name+"/logs", func(t *testing.T) {
 			t.Parallel()
 			e := ensembleOf(t, c.learner, "zebu", c.leader)
-			e.properties = append(e.properties, "zookeeper.preAllocSize=64", "zookeeper.snapCount=300")
+			// Logs are as long as what is in them: leaders compare that with the snapshot. No small preAllocSize does it: where
+			// ZooKeeper 3.9 writes more than that before a sync, its padding puts a zero into what it has just written (since
+			// ZOOKEEPER-4714, which counts what is flushed only), and at its next start it finds "CRC check failed".
+			e.properties = append(e.properties, "zookeeper.preAllocSize=0", "zookeeper.snapCount=300")
 			e.lead(3)
 			catchUpFromLogs(t, e)
 		})
