@@ -203,6 +203,6 @@ func (c *conn) send(buf []byte, try bool) (left []byte, err error) {
 		_, err = c.nc.Write(buf)
 		return nil, err
 	}
-	n, err := c.sock.tryWrite(buf)
+	n, err := c.sock.Try(buf)
 	return buf[n:], err
 }

@@ -8,6 +8,8 @@ import (
 	"net"
 	"os"
 	"syscall"
+
+	"zebu/internal/sock"
 )
 
 // setBacklog sets the length of the accept queue: listening again on a socket that listens does that.
@@ -27,69 +29,53 @@ func setBacklog(ln net.Listener, n int) error {
 // socket reads and writes as the net package does not: it borrows a buffer only once there is input, and writes without
 // ever blocking. One goroutine may read and another write at the same time.
 type socket struct {
-	raw     syscall.RawConn
-	reading transfer
-	writing transfer
-}
-
-// transfer is one system call at the hands of the runtime's poller. step is bound once: a closure for each call would be
-// an allocation for each.
-type transfer struct {
+	*sock.Writer
+	raw  syscall.RawConn
 	buf  []byte
 	n    int
 	err  error
-	step func(fd uintptr) bool
+	step func(fd uintptr) bool // bound once: a closure for each call would be an allocation for each
 }
 
 // newSocket returns nil if nc is not a plain TCP connection.
 func newSocket(nc net.Conn) *socket {
-	t, ok := nc.(*net.TCPConn)
-	if !ok {
+	w := sock.NewWriter(nc)
+	if w == nil {
 		return nil
 	}
-	raw, err := t.SyscallConn()
+	raw, err := nc.(*net.TCPConn).SyscallConn()
 	if err != nil {
 		return nil
 	}
-	s := &socket{raw: raw}
-	s.reading.step, s.writing.step = s.reading.read, s.writing.write
+	s := &socket{Writer: w, raw: raw}
+	s.step = s.readStep
 	return s
 }
 
-// read is the step of a read; false sends the goroutine to wait for input, without a buffer.
-func (t *transfer) read(fd uintptr) bool {
-	t.buf = getBuffer()
+// readStep is one system call at the hands of the runtime's poller; false sends the goroutine to wait for input, without a buffer.
+func (s *socket) readStep(fd uintptr) bool {
+	s.buf = getBuffer()
 	for {
-		t.n, t.err = syscall.Read(int(fd), t.buf[:cap(t.buf)])
-		if !errors.Is(t.err, syscall.EINTR) {
+		s.n, s.err = syscall.Read(int(fd), s.buf[:cap(s.buf)])
+		if !errors.Is(s.err, syscall.EINTR) {
 			break
 		}
 	}
-	if errors.Is(t.err, syscall.EAGAIN) {
-		putBuffer(t.buf)
-		t.buf = nil
+	if errors.Is(s.err, syscall.EAGAIN) {
+		putBuffer(s.buf)
+		s.buf = nil
 		return false
 	}
 	return true
 }
 
-func (t *transfer) write(fd uintptr) bool {
-	for {
-		t.n, t.err = syscall.Write(int(fd), t.buf)
-		if !errors.Is(t.err, syscall.EINTR) {
-			return true
-		}
-	}
-}
-
 // read waits for input and returns it in a buffer from [getBuffer].
 func (s *socket) read() ([]byte, error) {
-	t := &s.reading
-	if err := s.raw.Read(t.step); err != nil {
+	if err := s.raw.Read(s.step); err != nil {
 		return nil, err
 	}
-	buf, n, err := t.buf, t.n, t.err
-	t.buf = nil
+	buf, n, err := s.buf, s.n, s.err
+	s.buf = nil
 	if n <= 0 {
 		putBuffer(buf)
 		if err == nil {
@@ -98,19 +84,4 @@ func (s *socket) read() ([]byte, error) {
 		return nil, err
 	}
 	return buf[:n], nil
-}
-
-// tryWrite makes one write call. It returns 0 and no error if the socket is full.
-func (s *socket) tryWrite(b []byte) (int, error) {
-	t := &s.writing
-	t.buf = b
-	err := s.raw.Write(t.step)
-	t.buf = nil
-	if err != nil {
-		return 0, err
-	}
-	if errors.Is(t.err, syscall.EAGAIN) {
-		return 0, nil
-	}
-	return max(t.n, 0), t.err
 }

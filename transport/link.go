@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"zebu/internal/sock"
 	"zebu/proto"
 )
 
@@ -81,12 +82,13 @@ func newLink(c *conn, learner bool, o LinkOptions, release func()) *Link {
 		clock: clock{conn: c.Conn, timeout: o.Timeout},
 		queue: queue{maxPackets: o.QueuePackets, maxBytes: o.QueueBytes, wake: make(chan struct{}, 1), dead: make(chan struct{})},
 	}
-	if d := newDirect(c.Conn); d != nil {
+	if w := sock.NewWriter(c.Conn); w != nil {
 		l.queue.direct = func(b []byte) int {
 			if l.clock.beforeWrite() != nil {
 				return 0
 			}
-			return d.try(b)
+			n, _ := w.Try(b) // why it was no more, the next ordinary write finds out
+			return n
 		}
 	}
 	ahead, _ := c.br.Peek(c.br.Buffered()) // there are as many
