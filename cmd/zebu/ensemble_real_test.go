@@ -52,6 +52,13 @@ func TestEnsemble(t *testing.T) {
 	r.await(t, `server [123]  follower\n(?s:.*)server [123]  follower\n`)
 	c := connect(t, l.addresses())
 	persist(t, c, "/before")
+	for id := 1; id <= 4; id++ { // each server has something of the epoch
+		one := connect(t, []string{l.address(id)})
+		if _, err := one.Sync("/"); err != nil {
+			t.Fatalf("sync with server %d: %v", id, err)
+		}
+		one.Close()
+	}
 	r.command("status")
 	for id := 1; id <= 4; id++ {
 		role := "follower"
