@@ -16,11 +16,10 @@ import (
 )
 
 // Ready returns what inputs have caused since it was last called.
-func (m *Member) Ready() Ready {
+func (m *Member) Ready() (out Ready) {
 	m.r.EndTurn()
 	m.answerAsks()
 	m.inquireSessions()
-	var out Ready
 	e := m.el.Ready()
 	out.Notifications, out.Wake = e.Messages, e.Wake
 	if e.Config != nil {

@@ -66,11 +66,10 @@ type beginning struct {
 
 // state is what a history leads to.
 type state struct {
-	parent   proto.Zxid
-	digest   uint64
-	sessions uint64
-	nodes    []node
-	empty    [2]emptiness // of the container and the TTL node
+	sums
+	parent proto.Zxid
+	nodes  []node
+	empty  [2]emptiness // of the container and the TTL node
 }
 
 // emptiness says how near a node is to its removal by the server.
@@ -117,8 +116,15 @@ func (c *checker) plain(z proto.Zxid) proto.Zxid {
 func (c *checker) logged(h *Host, t zab.Txn) {
 	f := fnv.New64a()
 	_, _ = f.Write(t.Data)
+	hash := f.Sum64()
+	if old := c.txns[t.Zxid]; old != nil {
+		if old.hash != hash {
+			c.w.failf("server %d: %s is another transaction than elsewhere", h.id, zx(t.Zxid))
+		}
+		return
+	}
 	d := proto.NewDecoder(t.Data)
-	x := &txn{hash: f.Sum64()}
+	x := &txn{hash: hash}
 	x.hdr.Decode(&d)
 	if last := c.w.o.LastCounter; last != 0 && t.Zxid.Counter() > last {
 		c.w.failf("server %d: %s is beyond its epoch's last zxid", h.id, zx(t.Zxid))
@@ -136,16 +142,13 @@ func (c *checker) logged(h *Host, t zab.Txn) {
 	if x.hdr.Type == proto.OpEtcd {
 		c.w.etcd.log(t.Zxid, d.Buf())
 	}
-	if old := c.txns[t.Zxid]; old == nil {
-		c.txns[t.Zxid] = x
-	} else if old.hash != x.hash {
-		c.w.failf("server %d: %s is another transaction than elsewhere", h.id, zx(t.Zxid))
-	}
+	c.txns[t.Zxid] = x
 }
 
-// observe describes the state of a server.
-func (c *checker) observe(h *Host) *state {
-	s := &state{}
+// sums are of the tree and of the sessions of a server.
+type sums struct{ digest, sessions uint64 }
+
+func (c *checker) observe(h *Host) (s sums) {
 	s.digest, _ = h.rep.Tree().Digest()
 	for id, timeout := range h.rep.Sessions().All {
 		x := uint64(id)*0x9e3779b97f4a7c15 + uint64(timeout)
@@ -177,9 +180,9 @@ func (c *checker) applied(h *Host, before proto.Zxid) {
 		c.w.failf("server %d applies %s, which nobody logged", h.id, zx(z))
 		return
 	}
-	s, known := c.observe(h), c.states[z]
-	s.parent = p
+	now, known := c.observe(h), c.states[z]
 	if known == nil {
+		s := &state{sums: now, parent: p}
 		if c.w.trace != nil {
 			c.w.tracef("%s is %v of %v, request %d", zx(z), x.hdr.Type, x.hdr.ClientID, x.hdr.Cxid)
 		}
@@ -196,7 +199,7 @@ func (c *checker) applied(h *Host, before proto.Zxid) {
 	if known.parent != p {
 		c.w.failf("server %d applies %s after %s, others after %s", h.id, zx(z), zx(p), zx(known.parent))
 	}
-	if s.digest != known.digest || s.sessions != known.sessions {
+	if now != known.sums {
 		c.w.failf("server %d: state after %s differs from others'", h.id, zx(z))
 	}
 }

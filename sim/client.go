@@ -23,8 +23,13 @@ func (h *Host) accept(e *end) {
 	h.clients = append(h.clients, c)
 	life := h.life
 	e.recv = func(m any) {
-		if h.life == life {
+		switch {
+		case h.life != life:
+		case h.paused:
 			h.input(func() { c.take(m) })
+		case h.hears():
+			c.take(m)
+			h.heard()
 		}
 	}
 	e.closed = func() {

@@ -80,14 +80,13 @@ type Host struct {
 	snapping *replica.Image
 	snapped  proto.Zxid // of the last snapshot begun
 	turnDue  bool
-	turning  func()       // is turn
+	turning  func()       // a turn of the process that runs now, or ran last
 	wakeAt   proto.Millis // when the member wants to be told the time, 0 for never
 	alarm    proto.Millis // when it is looked at next, 0 if nothing is scheduled
 }
 
 func newHost(w *World, index int) *Host {
 	h := &Host{w: w, pace: 1000, config: w.config, id: proto.ServerID(index + 1), index: index, node: index, observer: index >= w.o.Voters}
-	h.turning = h.turn
 	h.disk = h.newDisk()
 	n := w.o.Voters + w.o.Observers
 	h.links, h.unsent, h.stale = make([]*link, n), make([]*proto.Notification, n), make([]Time, n)
@@ -141,6 +140,12 @@ func (h *Host) boot() {
 	}
 	w := h.w
 	h.life++
+	life, turn := h.life, h.turn
+	h.turning = func() {
+		if h.life == life {
+			h.whenRunning(turn)
+		}
+	}
 	h.up, h.off, h.paused = true, false, false
 	h.booted, h.faulty = w.now, false
 	if h.nextPace != 0 {
@@ -442,21 +447,30 @@ func (h *Host) later(d Time, do func()) {
 
 // input hands the member something, and makes a turn due.
 func (h *Host) input(do func()) {
-	if !h.up {
-		return
-	}
-	h.whenRunning(func() {
-		if h.m == nil {
-			return
-		}
-		h.m.Advance(h.clock())
+	if h.paused {
+		h.frozen = append(h.frozen, func() { h.input(do) })
+	} else if h.hears() {
 		do()
-		h.flush()
-		if !h.turnDue {
-			h.turnDue = true
-			h.later(Time(h.w.intn(int(h.w.o.Turn)+1)), h.turning)
-		}
-	})
+		h.heard()
+	}
+}
+
+// hears says whether the process, which is not paused, takes something now; if so it is followed by [Host.heard].
+func (h *Host) hears() bool {
+	if !h.up || h.m == nil {
+		return false
+	}
+	h.m.Advance(h.clock())
+	return true
+}
+
+// heard makes a turn due.
+func (h *Host) heard() {
+	h.flush()
+	if !h.turnDue {
+		h.turnDue = true
+		h.w.after(Time(h.w.intn(int(h.w.o.Turn)+1)), h.turning)
+	}
 }
 
 // turn does what the member owes, until that is nothing.

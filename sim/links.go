@@ -113,8 +113,12 @@ func (h *Host) link(o *Host, leader proto.ServerID) {
 func (l *link) open() {
 	h, life := l.h, l.h.life
 	l.e.recv = func(m any) {
-		if h.life == life {
-			h.whenRunning(func() { l.take(m) })
+		switch {
+		case h.life != life:
+		case h.paused:
+			h.frozen = append(h.frozen, func() { l.take(m) })
+		default:
+			l.take(m)
 		}
 	}
 	l.e.closed = func() {
@@ -164,8 +168,9 @@ func (l *link) take(m any) {
 	if h.w.hooks.packet != nil {
 		h.w.hooks.packet(h, p)
 	}
-	if h.up {
-		h.input(func() { h.m.Recv(l.id, *p) })
+	if h.hears() {
+		h.m.Recv(l.id, *p)
+		h.heard()
 	}
 }
 

@@ -63,7 +63,7 @@ func (r *LogReader) end(bad string, n int) error {
 // window calls f with consecutive pieces of the file from off on, each overlapping the one before by overlap bytes,
 // until f returns false.
 func (r *LogReader) window(off int64, overlap int, f func(at int64, b []byte) bool) error {
-	buf := make([]byte, 256<<10)
+	buf := make([]byte, min(256<<10, max(0, r.size-off)))
 	for off < r.size {
 		n, err := r.f.ReadAt(buf[:min(int64(len(buf)), r.size-off)], off)
 		if err != nil && !errors.Is(err, io.EOF) {

@@ -42,10 +42,10 @@ type dirChange struct {
 type crashInode struct {
 	data    []byte
 	changes []fileChange // since Sync
+	kept    []byte       // what these replaced, and by what
 }
 
-// fileChange replaced before by after at an offset, where the file was size bytes long; resized says that it then had the
-// length of resize.
+// fileChange replaced before, as far as the file went, by after at an offset. The file was size bytes long before, and resize after it.
 type fileChange struct {
 	off           int64
 	before, after []byte
@@ -139,13 +139,26 @@ func (d *crashDir) set(name string, i *crashInode, joined bool) {
 	}
 }
 
+// keep copies bytes for as long as the changes are remembered.
+func (i *crashInode) keep(b []byte) []byte {
+	n := len(i.kept)
+	i.kept = append(i.kept, b...)
+	return i.kept[n:len(i.kept):len(i.kept)]
+}
+
+// settle forgets the changes: they are on the disk, or lost.
+func (i *crashInode) settle() {
+	clear(i.changes)
+	i.changes, i.kept = i.changes[:0], i.kept[:0]
+}
+
 // crash decides about each change since the last sync.
 func (i *crashInode) crash(choice func(int) int) {
 	if len(i.changes) == 0 {
 		return
 	}
+	defer i.settle()
 	changes := i.changes
-	i.changes = nil
 	how := choice(4)
 	if how == 0 { // all of it was on the disk already
 		return
@@ -173,7 +186,6 @@ func (i *crashInode) crash(choice func(int) int) {
 			i.redoSectors(&changes[k], choice)
 		}
 	}
-	i.changes = nil
 }
 
 // redo carries out a change again, of a write the first n bytes.
@@ -217,7 +229,7 @@ func (i *crashInode) write(b []byte, off int64) {
 	end := off + int64(len(b))
 	i.resize(max(size, end))
 	i.changes = append(i.changes, fileChange{
-		off: off, before: slices.Clone(i.data[off:end]), after: slices.Clone(b), size: size, resize: max(size, end),
+		off: off, before: i.keep(i.data[off:max(off, min(size, end))]), after: i.keep(b), size: size, resize: max(size, end),
 	})
 	copy(i.data[off:], b)
 }
@@ -227,7 +239,7 @@ func (i *crashInode) truncate(to int64) {
 	size := int64(len(i.data))
 	ch := fileChange{off: min(size, to), size: size, resize: to}
 	if to < size {
-		ch.before = slices.Clone(i.data[to:])
+		ch.before = i.keep(i.data[to:])
 	}
 	i.changes = append(i.changes, ch)
 	i.resize(to)
@@ -476,7 +488,7 @@ func (f *crashFile) Sync() error {
 	if err := f.change(OpSync); err != nil {
 		return err
 	}
-	f.inode.changes = nil
+	f.inode.settle()
 	return nil
 }
 
