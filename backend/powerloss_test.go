@@ -263,8 +263,8 @@ func (p *process) until(what string) proto.Zxid {
 	return 0
 }
 
-// changes returns what is in the directory each time that other files are in it, until the process says something.
-func (p *process) changes() (all []files) {
+// changes returns what is in the directory each time that other files are in it, which were old at first, until the process has synced.
+func (p *process) changes(old files) (all []files) {
 	p.t.Helper()
 	for before := ""; len(p.lines) == 0; {
 		entries, err := os.ReadDir(p.dir)
@@ -273,7 +273,11 @@ func (p *process) changes() (all []files) {
 		}
 		if now := fmt.Sprint(entries); now != before {
 			before = now
-			all = append(all, p.files())
+			have := p.files()
+			if !bytes.Equal(have[stateName], old[stateName]) {
+				return all // it is about to say so
+			}
+			all = append(all, have)
 		}
 	}
 	return all
@@ -384,7 +388,7 @@ func TestPowerLoss(t *testing.T) {
 		dir := ramDir(t)
 		left.write(t, dir)
 		p = startProcess(t, dir)
-		for _, now := range p.changes() {
+		for _, now := range p.changes(left) {
 			for range again {
 				o.open(fmt.Sprintf("round %d, again, %d", round, o.n), lose(g, t, left, now), synced, 0)
 			}
