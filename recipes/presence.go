@@ -76,7 +76,7 @@ func (k *presence) leave(ctx context.Context) error {
 	gone := make(chan error, 1)
 	if !k.c.spawn(func() {
 		<-k.done
-		gone <- k.withdraw(context.Background())
+		gone <- k.withdraw()
 	}) {
 		return ErrClosed
 	}
@@ -88,8 +88,9 @@ func (k *presence) leave(ctx context.Context) error {
 	}
 }
 
-// withdraw deletes the node if it is ours.
-func (k *presence) withdraw(ctx context.Context) error {
+// withdraw deletes the node if it is ours, however long that takes; it ends with the client.
+func (k *presence) withdraw() error {
+	ctx := context.Background()
 	stat, err := k.c.exists(ctx, k.path)
 	if err != nil || stat == nil || k.c.owned(stat.EphemeralOwner) == nil {
 		return err
