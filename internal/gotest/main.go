@@ -91,6 +91,9 @@ func (r *reporter) take(e event) {
 	case "pass":
 		r.finish(t, e.Test == "")
 	case "fail":
+		if e.Test == "" {
+			r.unfinished(e.Package)
+		}
 		r.finish(t, true)
 	case "skip":
 		if e.Test != "" {
@@ -98,6 +101,20 @@ func (r *reporter) take(e event) {
 			r.skipped[why] = append(r.skipped[why], t)
 		}
 		r.finish(t, e.Test == "")
+	}
+}
+
+// unfinished shows what the tests of a package have printed that did not come to an end: why the process did says one of them.
+func (r *reporter) unfinished(pkg string) {
+	var left []test
+	for t := range r.output {
+		if t.Package == pkg && t.Name != "" {
+			left = append(left, t)
+		}
+	}
+	slices.SortFunc(left, func(a, b test) int { return strings.Compare(a.Name, b.Name) })
+	for _, t := range left {
+		r.finish(t, true)
 	}
 }
 

@@ -16,6 +16,9 @@ const stream = `{"Action":"start","Package":"p"}
 {"Action":"output","Package":"p","Test":"TestGone","Output":"    x_test.go:9: no Java\n"}
 {"Action":"output","Package":"p","Test":"TestGone","Output":"--- SKIP: TestGone (0.00s)\n"}
 {"Action":"skip","Package":"p","Test":"TestGone"}
+{"Action":"output","Package":"other","Test":"TestStuck","Output":"=== RUN   TestStuck\n"}
+{"Action":"output","Package":"p","Test":"TestStuck","Output":"=== RUN   TestStuck\n"}
+{"Action":"output","Package":"p","Test":"TestStuck","Output":"panic: test timed out\n"}
 {"Action":"output","Package":"p","Output":"PASS\n"}
 {"Action":"output","Package":"p","Output":"FAIL\tp\t0.1s\n"}
 {"Action":"fail","Package":"p"}
@@ -32,6 +35,8 @@ func TestReporter(t *testing.T) {
 	r.summary()
 	want := `    x_test.go:7: wrong
 --- FAIL: TestBad (0.00s)
+=== RUN   TestStuck
+panic: test timed out
 FAIL	p	0.1s
 not JSON
 q.go:1: syntax error
