@@ -51,10 +51,12 @@ type Options struct {
 type Client struct {
 	conn *zk.Conn
 	acl  []zk.ACL
-	done chan struct{} // closed when the client is
+	done chan struct{} // closed when the client is, and nothing new is asked
+	over chan struct{} // closed when the connection is: there are no answers any more
 	// identified is closed when the server has been told who this is: no request goes before.
 	identified chan struct{}
 	end        sync.Once
+	last       sync.Once // closes over
 
 	mu       sync.Mutex
 	closed   bool
@@ -103,7 +105,7 @@ func Connect(servers []string, o Options) (*Client, error) {
 	if o.HostProvider == nil {
 		o.HostProvider = &hosts{lookup: net.DefaultResolver.LookupHost}
 	}
-	c := &Client{acl: o.ACL, done: make(chan struct{}), identified: make(chan struct{}), changed: make(chan struct{}), hooks: map[int]func(zk.Event){}, watches: map[watchKey]*watch{}}
+	c := &Client{acl: o.ACL, done: make(chan struct{}), over: make(chan struct{}), identified: make(chan struct{}), changed: make(chan struct{}), hooks: map[int]func(zk.Event){}, watches: map[watchKey]*watch{}}
 	if c.acl == nil {
 		c.acl = zk.WorldACL(zk.PermAll)
 	}
@@ -118,15 +120,16 @@ func Connect(servers []string, o Options) (*Client, error) {
 		for range events { // the callback has had them; the channel ends with the connection
 		}
 		c.stop()
+		c.last.Do(func() { close(c.over) })
 	}()
-	c.spawn(func() {
+	go func() { // nor for this one
 		defer close(c.identified)
 		if o.Scheme == "" {
 			return
 		}
 		for err := conn.AddAuth(o.Scheme, o.Auth); transient(err) && !c.ended(); err = conn.AddAuth(o.Scheme, o.Auth) {
 		} // if the server refuses, it refuses what is asked for next
-	})
+	}()
 	return c, nil
 }
 
@@ -137,6 +140,7 @@ func (c *Client) Conn() *zk.Conn { return c.conn }
 func (c *Client) Close() {
 	c.stop() // first: whoever tries again until there is an answer ends now
 	c.conn.Close()
+	c.last.Do(func() { close(c.over) })
 	c.tasks.Wait()
 }
 

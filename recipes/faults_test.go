@@ -2,9 +2,11 @@ package recipes
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"sync"
 	"testing"
 	"time"
@@ -184,6 +186,9 @@ func tryCloseSession(id int64, password []byte) (gone bool, err error) {
 		return false, err
 	}
 	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(limit)); err != nil {
+		return false, err
+	}
 	b := binary.BigEndian.AppendUint32(nil, 44)
 	b = binary.BigEndian.AppendUint32(b, 0)     // protocol version
 	b = binary.BigEndian.AppendUint64(b, 0)     // last zxid seen
@@ -197,8 +202,10 @@ func tryCloseSession(id int64, password []byte) (gone bool, err error) {
 	if _, err := conn.Write(b); err != nil {
 		return false, err
 	}
-	all, _ := io.ReadAll(conn) // the server closes in any case
+	all, err := io.ReadAll(conn) // the server closes in any case
 	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return false, err
 	case len(all) >= 20 && binary.BigEndian.Uint64(all[12:]) == 0:
 		return true, nil // it was over before
 	case len(all) < 4:

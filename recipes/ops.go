@@ -37,9 +37,12 @@ func callOr[T any](ctx context.Context, c *Client, f func(*zk.Conn) (T, error), 
 	if ctx.Err() != nil {
 		return zero, cause(ctx)
 	}
+	if c.ended() {
+		return zero, ErrClosed
+	}
 	answer := make(chan result) // not buffered: either the caller takes the answer or late does
 	gone := make(chan struct{})
-	if !c.spawn(func() {
+	go func() { // Close does not wait for it: go-zookeeper may leave requests without an answer when it closes
 		select {
 		case <-c.identified:
 		case <-c.done:
@@ -52,9 +55,7 @@ func callOr[T any](ctx context.Context, c *Client, f func(*zk.Conn) (T, error), 
 				late(v, err)
 			}
 		}
-	}) {
-		return zero, ErrClosed
-	}
+	}()
 	defer close(gone)
 	select {
 	case r := <-answer:
@@ -64,6 +65,8 @@ func callOr[T any](ctx context.Context, c *Client, f func(*zk.Conn) (T, error), 
 		return r.v, r.err
 	case <-ctx.Done():
 		return zero, cause(ctx)
+	case <-c.over:
+		return zero, ErrClosed
 	}
 }
 
