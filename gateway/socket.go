@@ -68,6 +68,7 @@ func (s *Server) sockets(next http.Handler) http.Handler {
 		next.ServeHTTP(out, request)
 		out.end()
 		_ = conn.Close()
+		_ = body.Close() // a message that nobody reads any more may be on its way
 		<-receiving
 	})
 }
