@@ -136,7 +136,8 @@ func Connect(servers []string, o Options) (*Client, error) {
 // Conn is the connection, for what the recipes do not do. Do not close it; close the client.
 func (c *Client) Conn() *zk.Conn { return c.conn }
 
-// Close ends the session, and with it all that it holds, and waits for the client's goroutines.
+// Close ends the session, and with it all that it holds, and waits for the client's goroutines, but for requests that go-zookeeper leaves
+// without an answer.
 func (c *Client) Close() {
 	c.stop() // first: whoever tries again until there is an answer ends now
 	c.conn.Close()

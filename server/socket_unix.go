@@ -43,11 +43,7 @@ func newSocket(nc net.Conn) *socket {
 	if w == nil {
 		return nil
 	}
-	raw, err := nc.(*net.TCPConn).SyscallConn()
-	if err != nil {
-		return nil
-	}
-	s := &socket{Writer: w, raw: raw}
+	s := &socket{Writer: w, raw: w.Raw()}
 	s.step = s.readStep
 	return s
 }

@@ -32,6 +32,9 @@ func NewWriter(c net.Conn) *Writer {
 	return w
 }
 
+// Raw is the connection as the system knows it.
+func (w *Writer) Raw() syscall.RawConn { return w.raw }
+
 func (w *Writer) write(fd uintptr) bool {
 	for {
 		w.n, w.err = syscall.Write(int(fd), w.buf)
