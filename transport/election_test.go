@@ -16,7 +16,7 @@ type member struct {
 	id        proto.ServerID
 	mesh      *Mesh
 	decisions chan election.Decision
-	again     chan struct{} // starts another election
+	again     chan proto.ServerID // starts another election, without that server
 	stop      chan struct{}
 	ended     chan struct{}
 }
@@ -31,7 +31,7 @@ func startMember(t *testing.T, config *quorum.Config, id proto.ServerID, zxid pr
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := &member{id, mesh, make(chan election.Decision, 10), make(chan struct{}), make(chan struct{}), make(chan struct{})}
+	m := &member{id, mesh, make(chan election.Decision, 10), make(chan proto.ServerID), make(chan struct{}), make(chan struct{})}
 	go m.loop(config, zxid)
 	t.Cleanup(m.kill)
 	return m
@@ -55,10 +55,16 @@ func (m *member) loop(config *quorum.Config, zxid proto.Zxid) {
 	e.Start(now(), zxid, zxid.Epoch())
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	var gone proto.ServerID
 	for {
 		r := e.Ready()
 		for i := range r.Messages {
 			m.mesh.Send(r.Messages[i].To, &r.Messages[i].Notification)
+		}
+		if r.Decision != nil && r.Decision.Vote.Leader == gone {
+			// Notifications of the election before were still under way. There is nobody at that address: elect again.
+			e.Start(now(), zxid, zxid.Epoch())
+			continue
 		}
 		if r.Decision != nil {
 			m.decisions <- *r.Decision
@@ -71,7 +77,7 @@ func (m *member) loop(config *quorum.Config, zxid proto.Zxid) {
 		select {
 		case <-m.stop:
 			return
-		case <-m.again:
+		case gone = <-m.again:
 			e.Start(now(), zxid, zxid.Epoch())
 		case <-timer.C:
 			e.Tick(now())
@@ -122,16 +128,16 @@ func TestElection(t *testing.T) {
 	config := ensemble(t, "participant", "participant", "participant", "observer")
 	one := startMember(t, config, 1, 0x100000001)
 	two := startMember(t, config, 2, 0x100000002)
-	three := startMember(t, config, 3, 0x100000001)
-	four := startMember(t, config, 4, 0)
 	one.decided(t, 2, proto.Following)
 	two.decided(t, 2, proto.Leading)
+	three := startMember(t, config, 3, 0x100000001) // with it, 1 and 3 could have elected 3 before they heard of 2
+	four := startMember(t, config, 4, 0)
 	three.decided(t, 2, proto.Following)
 	four.decided(t, 2, proto.Observing)
 
 	two.kill()
 	for _, m := range []*member{one, three, four} {
-		m.again <- struct{}{}
+		m.again <- 2
 	}
 	one.decided(t, 3, proto.Following)
 	three.decided(t, 3, proto.Leading)
