@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"zebu/internal/freeport"
 	"zebu/internal/peers"
 )
 
@@ -121,11 +122,11 @@ func (c *comparison) startTeam(ctx context.Context, l lineup) (t *team, err erro
 	}()
 	var lines []string
 	for i := range l.members {
-		quorum, err := peers.FreePort()
+		quorum, err := freeport.Next()
 		if err != nil {
 			return nil, err
 		}
-		election, err := peers.FreePort()
+		election, err := freeport.Next()
 		if err != nil {
 			return nil, err
 		}

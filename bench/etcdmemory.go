@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"zebu/internal/freeport"
 	"zebu/internal/peers"
 )
 
@@ -118,7 +119,7 @@ func (b *etcdBench) measureIdle(ctx context.Context) error {
 	for _, id := range ids {
 		var opt options
 		if id == idleOn {
-			port, err := peers.FreePort()
+			port, err := freeport.Next()
 			if err != nil {
 				return err
 			}

@@ -15,6 +15,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
 
+	"zebu/internal/freeport"
 	"zebu/internal/peers"
 )
 
@@ -67,7 +68,7 @@ func freeSeats(n int) ([]seat, error) {
 		s := &seats[i]
 		for _, port := range []*int{&s.client, &s.peer, &s.election, &s.admin} {
 			var err error
-			if *port, err = peers.FreePort(); err != nil {
+			if *port, err = freeport.Next(); err != nil {
 				return nil, err
 			}
 		}

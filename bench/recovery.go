@@ -16,6 +16,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"zebu/internal/freeport"
 	"zebu/internal/peers"
 	"zebu/proto"
 )
@@ -108,11 +109,11 @@ func (r *recovery) run(ctx context.Context, makers []*contestant, rounds int) er
 func (t *survivors) start(ctx context.Context, dir string) error {
 	lines := slices.Clone(recoverySettings)
 	for i := range recoveryMembers {
-		quorum, err := peers.FreePort()
+		quorum, err := freeport.Next()
 		if err != nil {
 			return err
 		}
-		election, err := peers.FreePort()
+		election, err := freeport.Next()
 		if err != nil {
 			return err
 		}

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"zebu/internal/freeport"
 	"zebu/internal/peers"
 )
 
@@ -103,7 +104,7 @@ func (c *contestant) start(ctx context.Context, dir string, opt options) (*serve
 	s := &server{maker: c}
 	cfg := peers.Config{Dir: dir, Extra: slices.Concat(settings, opt.lines)}
 	if opt.pprof {
-		port, err := peers.FreePort()
+		port, err := freeport.Next()
 		if err != nil {
 			return nil, err
 		}

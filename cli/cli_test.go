@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"zebu/internal/client"
+	"zebu/internal/freeport"
 	"zebu/server/servertest"
 )
 
@@ -260,12 +261,11 @@ func TestBinary(t *testing.T) {
 
 // TestNoServer checks how fast and how a shell without a server ends.
 func TestNoServer(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := freeport.Next()
 	if err != nil {
 		t.Fatal(err)
 	}
-	addr := l.Addr().String()
-	l.Close()
+	addr := fmt.Sprint("127.0.0.1:", port)
 	got := run(t, Options{Server: addr}, "", "ls", "/")
 	if got.code != ExitConnection || !strings.Contains(got.err, "connection refused") || !strings.Contains(got.err, "-server HOST:PORT") {
 		t.Errorf("%+v", got)

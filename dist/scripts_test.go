@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"zebu/internal/freeport"
 )
 
 // fakeZebu prints its arguments and the flags in its environment; told to by the word wait in the file, it waits for
@@ -211,12 +213,10 @@ func answerSrvr(l net.Listener) {
 }
 
 func TestStatusOfNothing(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := freeport.Next()
 	if err != nil {
 		t.Fatal(err)
 	}
-	port := l.Addr().(*net.TCPAddr).Port
-	l.Close()
 	b := newBench(t, fmt.Sprintf("clientPort=%d\nclientPortAddress=127.0.0.1\n", port))
 	out, code := b.run(t, "zkServer.sh", "status")
 	want(t, out, "Error contacting service. It is probably not running.")

@@ -231,10 +231,7 @@ func loopback(t *testing.T, types ...string) *quorum.Config {
 	for i, role := range types {
 		var ports [2]int
 		for p := range ports {
-			var err error
-			if ports[p], err = peers.FreePort(); err != nil {
-				t.Fatal(err)
-			}
+			ports[p] = memberPort(t)
 		}
 		fmt.Fprintf(&text, "server.%d=127.0.0.1:%d:%d:%s\n", i+1, ports[0], ports[1], role)
 	}

@@ -4,8 +4,6 @@ import (
 	"bufio"
 	"fmt"
 	"maps"
-	"math/rand/v2"
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -15,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"zebu/internal/freeport"
 	"zebu/internal/peers"
 	"zebu/proto"
 )
@@ -22,33 +21,13 @@ import (
 // ensembles bounds how many ensembles run at once: each is three or four processes, most of them Java.
 var ensembles = make(chan struct{}, 2)
 
-// memberPorts are the ports given to members in this process. They lie below those that systems hand out by themselves, so
-// that nobody takes the port of a member that is down for a moment.
-var memberPorts = struct {
-	sync.Mutex
-	given map[int]bool
-}{given: map[int]bool{}}
-
 func memberPort(t *testing.T) int {
 	t.Helper()
-	p := &memberPorts
-	p.Lock()
-	defer p.Unlock()
-	for range 1000 {
-		port := 20100 + rand.IntN(11900) // etcd's own suites have the first hundred
-		if p.given[port] {
-			continue
-		}
-		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
-		if err != nil {
-			continue
-		}
-		l.Close()
-		p.given[port] = true
-		return port
+	port, err := freeport.Next()
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Fatal("no free port")
-	return 0
+	return port
 }
 
 // seat is one place in an ensemble: a data directory and ports, and whoever serves on them at the moment.

@@ -63,14 +63,7 @@ func launchZebuEtcd(t *testing.T, lines ...string) string {
 	return endpoint
 }
 
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	port, err := peers.FreePort()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return fmt.Sprint("127.0.0.1:", port)
-}
+func freeAddress(t *testing.T) string { return fmt.Sprint("127.0.0.1:", memberPort(t)) }
 
 // awaitEtcd waits until a server answers etcdctl.
 func awaitEtcd(t *testing.T, shell etcdShell) {

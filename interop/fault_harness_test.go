@@ -4,19 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"zebu/internal/fourletter"
+	"zebu/internal/freeport"
 )
 
 // faultNet is what the members of an ensemble are connected by.
@@ -55,35 +54,13 @@ func (l *plainNet) client(id int) string { return fmt.Sprintf("127.0.0.1:%d", l.
 
 func (l *plainNet) command(_ int, cmd *exec.Cmd) *exec.Cmd { return cmd }
 
-// faultBases are the first ports of the tests of this process.
-var faultBases sync.Map
-
-// faultPorts finds n successive ports that are free, below those that the kernel hands out: members that are down must find theirs
-// again.
 func faultPorts(t *testing.T, n int) int {
 	t.Helper()
-	for range 100 {
-		base := 10000 + rand.IntN(100)*100 // below those of memberPort, and apart from one another
-		if _, taken := faultBases.LoadOrStore(base, true); taken {
-			continue
-		}
-		var listeners []net.Listener
-		for i := range n {
-			l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", base+i))
-			if err != nil {
-				break
-			}
-			listeners = append(listeners, l)
-		}
-		for _, l := range listeners {
-			l.Close()
-		}
-		if len(listeners) == n {
-			return base
-		}
+	base, err := freeport.Successive(n)
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Fatalf("no %d free ports in a row", n)
-	return 0
+	return base
 }
 
 // faultTick is short, so that failures are noticed soon; a leader gives up after faultSyncLimit of them.

@@ -3,7 +3,6 @@ package server
 import (
 	"bytes"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,6 +12,7 @@ import (
 	"go.uber.org/zap/zaptest"
 
 	"zebu/conf"
+	"zebu/internal/freeport"
 	"zebu/internal/metrics"
 	"zebu/proto"
 	"zebu/status"
@@ -115,32 +115,24 @@ func TestLeaderStats(t *testing.T) {
 // startMembers runs three participants and an observer, and returns them by id.
 func startMembers(t *testing.T) map[proto.ServerID]*Server {
 	t.Helper()
-	var ports []int
-	var taken []net.Listener // all at once, so that no port comes twice
-	for range 12 {
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		taken = append(taken, ln)
-		ports = append(ports, ln.Addr().(*net.TCPAddr).Port)
+	base, err := freeport.Successive(12)
+	if err != nil {
+		t.Fatal(err)
 	}
-	for _, ln := range taken {
-		_ = ln.Close()
-	}
+	base-- // ids begin with 1
 	lines := ""
 	for id := 1; id <= 4; id++ {
 		kind := "participant"
 		if id == 4 {
 			kind = "observer"
 		}
-		lines += fmt.Sprintf("server.%d=127.0.0.1:%d:%d:%s\n", id, ports[id-1], ports[4+id-1], kind)
+		lines += fmt.Sprintf("server.%d=127.0.0.1:%d:%d:%s\n", id, base+id, base+4+id, kind)
 	}
 	members := map[proto.ServerID]*Server{}
 	for id := 1; id <= 4; id++ {
 		dir := t.TempDir()
 		text := fmt.Sprintf("tickTime=200\ninitLimit=50\nsyncLimit=50\ndataDir=%s\nclientPort=%d\nclientPortAddress=127.0.0.1\n"+
-			"4lw.commands.whitelist=*\nadmin.enableServer=false\n", dir, ports[8+id-1]) + lines
+			"4lw.commands.whitelist=*\nadmin.enableServer=false\n", dir, base+8+id) + lines
 		if id == 4 {
 			text += "peerType=observer\n"
 		}

@@ -10,21 +10,21 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest"
 
+	"zebu/internal/freeport"
 	"zebu/proto"
 )
 
 // patience is how long a test waits for what must happen.
 const patience = 20 * time.Second
 
-// freePort finds a port of the loopback interface that nobody listens on.
+// freePort is a port of the loopback interface that nobody listens on.
 func freePort(t *testing.T) proto.HostPort {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := freeport.Next()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return hostPort(t, l.Addr())
+	return proto.HostPort{Host: "127.0.0.1", Port: port}
 }
 
 func hostPort(t *testing.T, a net.Addr) proto.HostPort {

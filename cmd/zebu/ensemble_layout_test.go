@@ -1,7 +1,6 @@
 package main
 
 import (
-	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
@@ -10,6 +9,7 @@ import (
 	"testing"
 
 	"zebu/conf"
+	"zebu/internal/freeport"
 	"zebu/internal/vfs"
 	"zebu/proto"
 )
@@ -18,13 +18,14 @@ import (
 func newLayout(t *testing.T, voters, observers int) *layout {
 	t.Helper()
 	l := &layout{dir: t.TempDir(), voters: voters, observers: observers}
-	for range 100 {
-		if l.choosePorts(20000+rand.IntN(10000), 0) == nil {
-			return l
-		}
+	base, err := freeport.Successive(l.ports())
+	if err == nil {
+		err = l.choosePorts(base, 0)
 	}
-	t.Fatal("no free ports")
-	return nil
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
 }
 
 // TestLayout has the servers' own reader read what is written for them.

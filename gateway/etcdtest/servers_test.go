@@ -2,7 +2,6 @@ package etcdtest
 
 import (
 	"fmt"
-	"net"
 	"net/url"
 	"reflect"
 	"strings"
@@ -16,6 +15,7 @@ import (
 
 	"zebu/gateway"
 	"zebu/gateway/gatewaytest"
+	"zebu/internal/freeport"
 )
 
 // patience is far more than anything here takes.
@@ -49,12 +49,11 @@ func startEtcd(t *testing.T) string {
 
 func freePort(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := freeport.Next()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().String()
+	return fmt.Sprint("127.0.0.1:", port)
 }
 
 // startGateway runs a gateway until the end of the test.

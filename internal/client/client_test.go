@@ -3,6 +3,7 @@ package client_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"slices"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"zebu/internal/client"
+	"zebu/internal/freeport"
 	"zebu/proto"
 	"zebu/server/servertest"
 )
@@ -307,12 +309,11 @@ func TestAuthRefused(t *testing.T) {
 
 // TestServerList expects the servers to be tried one after the other.
 func TestServerList(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := freeport.Next()
 	if err != nil {
 		t.Fatal(err)
 	}
-	dead := l.Addr().String()
-	l.Close()
+	dead := fmt.Sprint("127.0.0.1:", port)
 	addr := servertest.Start(t)
 	c := connect(t, client.Options{Servers: dead + "," + addr + "," + dead})
 	if err := c.Connected(limit(t)); err != nil || c.Server() != addr {

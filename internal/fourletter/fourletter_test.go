@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"zebu/internal/freeport"
 	"zebu/proto"
 	"zebu/status"
 )
@@ -87,12 +89,11 @@ func TestAskGivesUp(t *testing.T) {
 	if _, err := Ask(ctx, addr, "hang"); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("no answer: %v", err)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := freeport.Next()
 	if err != nil {
 		t.Fatal(err)
 	}
-	l.Close()
-	if _, err := Ask(t.Context(), l.Addr().String(), "srvr"); !errors.Is(err, syscall.ECONNREFUSED) {
+	if _, err := Ask(t.Context(), fmt.Sprint("127.0.0.1:", port), "srvr"); !errors.Is(err, syscall.ECONNREFUSED) {
 		t.Errorf("nobody there: %v", err)
 	}
 }

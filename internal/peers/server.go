@@ -13,6 +13,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"zebu/internal/freeport"
 )
 
 // Config is one server's configuration. The zero value of everything but Dir will do.
@@ -76,7 +78,7 @@ func Launch(m Maker, c Config) (*Server, error) {
 	port := c.Port
 	if port == 0 {
 		var err error
-		if port, err = FreePort(); err != nil {
+		if port, err = freeport.Next(); err != nil {
 			return nil, err
 		}
 	}
@@ -131,16 +133,6 @@ func configText(c Config, port int) string {
 		lines = append(lines, e)
 	}
 	return strings.Join(lines, "\n") + "\n"
-}
-
-// FreePort returns a TCP port of 127.0.0.1 that was free a moment ago.
-func FreePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, fmt.Errorf("find a free port: %w", err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
 }
 
 // AwaitServing waits until the server answers the four-letter word srvr as one that serves.

@@ -3,7 +3,6 @@ package etcdrobustness
 import (
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"zebu/internal/freeport"
 	"zebu/internal/peers"
 )
 
@@ -103,25 +103,13 @@ func start(t *testing.T, z *peers.Zebu, observers int) *ensemble {
 	return e
 }
 
-// given are the ports that were given out.
-var given = map[int]bool{}
-
-// port is a free one below those that systems hand out by themselves, so that nobody takes it while a server is down.
 func port(t *testing.T) int {
 	t.Helper()
-	for range 10000 {
-		p := 20100 + rand.IntN(11900)
-		if given[p] {
-			continue
-		}
-		if l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", p)); err == nil {
-			l.Close()
-			given[p] = true
-			return p
-		}
+	p, err := freeport.Next()
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Fatal("no free port")
-	return 0
+	return p
 }
 
 func (e *ensemble) launch(m *member) {
