@@ -114,6 +114,9 @@ var cliNoise = []struct{ pattern, with string }{
 	{`[^\n]*(Xid|xid)=[^\n]*\n`, ""},
 }
 
+// lastEvent is the event of its own end, which the client may or may not print before it ends.
+var lastEvent = regexp.MustCompile(`WATCHER::\s*(WatchedEvent state:Closed.*)?\s*$`)
+
 // TestCommandLineClients feeds the same commands to zkCli and to cli_mt on both servers and compares what they print.
 func TestCommandLineClients(t *testing.T) {
 	makers := bothMakers(t)
@@ -158,6 +161,7 @@ func runCLI(t *testing.T, c cliCase, addr string) string {
 	} else {
 		text = converse(t, ctx, cmd, c)
 	}
+	text = strings.TrimSpace(lastEvent.ReplaceAllString(text, ""))
 	for _, n := range cliNoise {
 		text = regexp.MustCompile(n.pattern).ReplaceAllString(text, n.with)
 	}

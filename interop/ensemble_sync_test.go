@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -128,6 +129,19 @@ func (m *seat) hasLogged(t *testing.T, text string) bool {
 	return false
 }
 
+// hasSnapshot says whether a member has a snapshot of more than size bytes.
+func (m *seat) hasSnapshot(t *testing.T, size int64) bool {
+	t.Helper()
+	names, err := filepath.Glob(filepath.Join(m.dir, "data", "version-2", "snapshot.*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slices.ContainsFunc(names, func(n string) bool {
+		info, err := os.Stat(n)
+		return err == nil && info.Size() > size
+	})
+}
+
 // cutBack starts the ensemble, and has member 3 come back with a write that member 2, which leads now, does not have.
 func cutBack(t *testing.T, e *ensemble) {
 	t.Helper()
@@ -211,6 +225,7 @@ func catchUpFromLogs(t *testing.T, e *ensemble) {
 	}
 	load(t, []*client{c}, "/before", 350)
 	e.settle()
+	poll(t, 30*time.Second, "the leader's large snapshot", func() bool { return e.seat(3).hasSnapshot(t, 1<<20) })
 	e.kill(1)
 	load(t, []*client{c}, "/missed", 900)
 	e.start(1)

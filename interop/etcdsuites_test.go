@@ -1,6 +1,7 @@
 package interop
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"fmt"
 	"net"
@@ -160,15 +161,52 @@ func etcdSuiteProgram(t *testing.T) (program, dir string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sum := sha256.Sum256(append(versions, runtime.Version()...))
+	sum := sha256.Sum256(fmt.Append(versions, runtime.Version(), shortTimes))
 	program = filepath.Join(cache, fmt.Sprintf("etcdsuite-%x", sum[:6]))
 	if _, err := os.Stat(program); err == nil {
 		return program, dir
 	}
 	built := fmt.Sprintf("%s-%d", program, os.Getpid())
-	run("test", "-c", "-tags=e2e", "-trimpath", "-ldflags=-s -w", "-o", built, suite)
+	run("test", "-c", "-tags=e2e", "-trimpath", "-ldflags=-s -w", "-modfile="+patientSuite(t, filepath.Dir(dir)), "-o", built, suite)
 	if err := os.Rename(built, program); err != nil {
 		t.Fatal(err)
 	}
 	return program, dir
+}
+
+// shortTimes is how the suite's tests bound themselves: most to 10 s, in which they start servers and, for every step, an etcdctl.
+var shortTimes = regexp.MustCompile(`(context\.WithTimeout\((?:context\.Background|t\.Context)\(\), )(\d+\*time\.Second\))`)
+
+// patientSuite copies the module of the suite, with six times as long for each of its tests, for a machine with more to do, and returns
+// a go.mod that has the copy.
+func patientSuite(t *testing.T, module string) string {
+	t.Helper()
+	dir := t.TempDir()
+	tests := filepath.Join(dir, "tests")
+	if err := os.CopyFS(tests, os.DirFS(module)); err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob(filepath.Join(tests, "common", "*_test.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	rewrite := func(from, to string, change func([]byte) []byte) {
+		text, err := os.ReadFile(from)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = os.Remove(to) // copies of read-only files are read-only
+		if err := os.WriteFile(to, change(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, f := range files {
+		rewrite(f, f, func(text []byte) []byte { return shortTimes.ReplaceAll(text, []byte("${1}6*${2}")) })
+	}
+	rewrite("etcdcommon/go.sum", filepath.Join(dir, "go.sum"), bytes.Clone)
+	modfile := filepath.Join(dir, "go.mod")
+	rewrite("etcdcommon/go.mod", modfile, func(text []byte) []byte {
+		return fmt.Appendf(text, "\nreplace go.etcd.io/etcd/tests/v3 => %s\n", tests)
+	})
+	return modfile
 }
