@@ -124,7 +124,7 @@ var kazooLeftOut = map[string]string{
 	"TestSSLClient":             "TLS is to come",
 	"test_invalid_sasl_auth":    "python/test_patient.py does the same, like the others below, but waits for what must happen",
 	"test_connect_sasl_auth":    "gives the other servers 0.1 s to have a node",
-	"test_connect_auth":         "the same",
+	"test_connect_auth":         "gives the other servers 0.1 s to have a node",
 	"test_concurrent_execution": "gives a thread 0.1 s to put what others take",
 }
 

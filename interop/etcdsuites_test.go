@@ -161,7 +161,7 @@ func etcdSuiteProgram(t *testing.T) (program, dir string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sum := sha256.Sum256(fmt.Append(versions, runtime.Version(), shortTimes))
+	sum := sha256.Sum256(fmt.Append(versions, runtime.Version(), shortTimes, sixTimes))
 	program = filepath.Join(cache, fmt.Sprintf("etcdsuite-%x", sum[:6]))
 	if _, err := os.Stat(program); err == nil {
 		return program, dir
@@ -176,6 +176,9 @@ func etcdSuiteProgram(t *testing.T) (program, dir string) {
 
 // shortTimes is how the suite's tests bound themselves: most to 10 s, in which they start servers and, for every step, an etcdctl.
 var shortTimes = regexp.MustCompile(`(context\.WithTimeout\((?:context\.Background|t\.Context)\(\), )(\d+\*time\.Second\))`)
+
+// sixTimes replaces shortTimes.
+const sixTimes = "${1}6*${2}"
 
 // patientSuite copies the module of the suite, with six times as long for each of its tests, for a machine with more to do, and returns
 // a go.mod that has the copy.
@@ -201,7 +204,7 @@ func patientSuite(t *testing.T, module string) string {
 		}
 	}
 	for _, f := range files {
-		rewrite(f, f, func(text []byte) []byte { return shortTimes.ReplaceAll(text, []byte("${1}6*${2}")) })
+		rewrite(f, f, func(text []byte) []byte { return shortTimes.ReplaceAll(text, []byte(sixTimes)) })
 	}
 	rewrite("etcdcommon/go.sum", filepath.Join(dir, "go.sum"), bytes.Clone)
 	modfile := filepath.Join(dir, "go.mod")

@@ -54,6 +54,7 @@ func (l *plainNet) client(id int) string { return fmt.Sprintf("127.0.0.1:%d", l.
 
 func (l *plainNet) command(_ int, cmd *exec.Cmd) *exec.Cmd { return cmd }
 
+// faultPorts returns the first of n successive ports.
 func faultPorts(t *testing.T, n int) int {
 	t.Helper()
 	base, err := freeport.Successive(n)
