@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"go.etcd.io/etcd/server/v3/embed"
+	"go.etcd.io/etcd/server/v3/etcdserver"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
@@ -44,7 +45,27 @@ func startEtcd(t *testing.T) string {
 	case <-time.After(patience):
 		t.Fatal("etcd does not start")
 	}
+	versionSettles(t, e.Server)
 	return e.Clients[0].Addr().String()
+}
+
+// versionSettles waits until the cluster has its version and the storage has followed, which etcd sees to after it has begun to serve.
+func versionSettles(t *testing.T, s *etcdserver.EtcdServer) {
+	t.Helper()
+	late := time.After(patience)
+	again := time.NewTicker(time.Millisecond)
+	defer again.Stop()
+	for {
+		cluster, storage := s.ClusterVersion(), s.StorageVersion()
+		if cluster != nil && storage != nil && storage.Equal(*cluster) {
+			return
+		}
+		select {
+		case <-again.C:
+		case <-late:
+			t.Fatalf("etcd's cluster has version %v, its storage %v", cluster, storage)
+		}
+	}
 }
 
 func freePort(t *testing.T) string {
