@@ -1,6 +1,7 @@
 package etcdrobustness
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -65,24 +66,17 @@ func (n *network) way(t *testing.T, from, to, port int) int {
 			if err != nil {
 				return
 			}
-			go n.carry(near, from, to, port)
+			go n.carry(t.Context(), near, from, to, port)
 		}
 	}()
 	return l.Addr().(*net.TCPAddr).Port
 }
 
-func (n *network) carry(near net.Conn, from, to, port int) {
+func (n *network) carry(ctx context.Context, near net.Conn, from, to, port int) {
 	defer near.Close()
 	n.open(from, to)
 	n.open(to, from)
-	far, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port))
-	for range 20 { // whoever is about to lead does not listen yet, and a server that is refused tries again
-		if err == nil {
-			break
-		}
-		time.Sleep(5 * time.Millisecond)
-		far, err = net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port))
-	}
+	far, err := dial(ctx, port)
 	if err != nil {
 		return
 	}
@@ -96,6 +90,24 @@ func (n *network) carry(near net.Conn, from, to, port int) {
 	ends.Go(func() { pass(near, far, from, to) })
 	ends.Go(func() { pass(far, near, to, from) })
 	ends.Wait()
+}
+
+// dial tries for a tenth of a second: whoever is about to lead does not listen yet, and a server that is refused tries again.
+func dial(ctx context.Context, port int) (far net.Conn, err error) {
+	again := time.NewTicker(5 * time.Millisecond)
+	defer again.Stop()
+	var dialer net.Dialer
+	for range 20 {
+		if far, err = dialer.DialContext(ctx, "tcp", fmt.Sprint("127.0.0.1:", port)); err == nil {
+			return far, nil
+		}
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	return nil, err
 }
 
 // held is a connection that is read while its way is open.
