@@ -273,7 +273,8 @@ func verifyDigests(t *testing.T, c *faultCluster) {
 			t.Errorf("member %d has met digests that were not its own:\n%s", m.id, monitor)
 		}
 		hash, err := fourletter.Ask(ctx, m.addr, "hash")
-		// It has just answered, so it does not turn connections away. Every 128th zxid is recorded: who has been sent a snapshot and less than that since has none, and says nothing.
+		// It has just answered, so it does not turn connections away. Every 128th zxid is recorded: who has been sent a snapshot and
+		// less than that since has none, and says nothing.
 		if err != nil && !errors.Is(err, fourletter.ErrNoAnswer) {
 			t.Fatal(err)
 		}
